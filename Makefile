@@ -1,0 +1,50 @@
+# Every target makes the virtual environment it needs; Python 3.11 or newer and make are enough.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+SOURCE ?= manifests/
+
+.PHONY: run test check bench format clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make run     start the reconciler on manifests/ (http://127.0.0.1:8080)'
+	@echo 'make test    run all tests'
+	@echo 'make check   lint, types, import rules, tests, coverage'
+	@echo 'make bench   measure against the figures in docs/performance.md'
+
+.venv/run: pyproject.toml
+	@test -n '$(PYTHON)' || { echo 'cron-reconciler needs Python 3.11 or newer; none was found on PATH.' >&2; exit 1; }
+	@echo 'Making the virtual environment in .venv (once) …'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; \
+		echo 'Python has no venv module here; on Debian or Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/dev: .venv/run
+	@echo 'Installing the development tools (once) …'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+run: .venv/run
+	@exec $(BIN)/reconciler run $(SOURCE)
+
+test: .venv/dev
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+check: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term $(ARGS)
+
+bench: .venv/dev
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+format: .venv/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv .reconciler .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build *.egg-info

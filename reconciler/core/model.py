@@ -1,0 +1,421 @@
+"""The words of the product as frozen values: jobs, slots, runs, attempts, sync reports.
+
+Every instant is aware, in UTC and cut to whole milliseconds, which is what every store can hold.
+Forbidden here: decisions. They stand in the modules named after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from reconciler.errors import NotFoundError
+
+
+def whole_milliseconds(instant: datetime) -> datetime:
+    """Cut an aware instant to milliseconds, in UTC."""
+    instant = instant.astimezone(UTC)
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+
+class JobKey(NamedTuple):
+    """A job's identity, written ``application/api``."""
+
+    application: str
+    api: str
+
+    def __str__(self) -> str:
+        return f"{self.application}/{self.api}"
+
+    @classmethod
+    def parse(cls, text: str) -> JobKey:
+        """Read ``application/api``.
+
+        Raises:
+            NotFoundError: the text is not of that form.
+        """
+        application, slash, api = text.partition("/")
+        if not (application and slash and api) or "/" in api:
+            raise NotFoundError(f"{text!r} names no job; jobs are named APPLICATION/API")
+        return cls(application, api)
+
+
+class Outcome(StrEnum):
+    """What became of a run; ``RUNNING`` stands until it has ended."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+    UNKNOWN = "unknown"
+
+
+class Cause(StrEnum):
+    """Why there is a run."""
+
+    SCHEDULE = "schedule"
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When a job is due, with everything resolved: exactly one of cron, every and at is set.
+
+    Attributes:
+        declared: what the manifest says, for people: ``H H * * *``, ``weekly on SUN at 09:45``.
+        cron: five or six fields, every ``H`` and ``@`` replaced.
+        every: an interval anchored at ``starts_at`` or the epoch.
+        at: one instant, in UTC.
+        zone: IANA name; cron fields are wall time there.
+        starts_at: no slot before it, in UTC.
+        ends_at: no slot after it, in UTC.
+    """
+
+    declared: str
+    cron: str | None = None
+    every: timedelta | None = None
+    at: datetime | None = None
+    zone: str = "UTC"
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """A request with nothing left to resolve.
+
+    Attributes:
+        url: absolute, the query included.
+        headers: as they go out, besides those that the run adds; names as declared.
+        body: as it goes out, in UTF-8; ``None`` for no body.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """Which answer is a success: one of the statuses (``200``, ``2xx``, ``200-204``) and a text in the body."""
+
+    status: tuple[str, ...] = ("2xx",)
+    contains: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """At most ``limit`` further attempts after the first; each delay at most ``max_delay``."""
+
+    limit: int = 0
+    initial_delay: timedelta = timedelta(seconds=1)
+    factor: float = 2.0
+    max_delay: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """An Api with its Application's defaults merged in: everything explicit.
+
+    Attributes:
+        suspend: by the Api or by its Application.
+        max_concurrency: the Application's bound on calls in flight, shared by all its jobs.
+        file: where it is declared, relative to the source.
+        line: the line, from 1, on which the Api begins.
+        digest: of everything but file and line; equal digests mean nothing to do.
+    """
+
+    key: JobKey
+    description: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    schedule: Schedule
+    request: HttpRequest
+    expect: Expectation = Expectation()
+    retry: RetryPolicy = RetryPolicy()
+    timeout: timedelta = timedelta(seconds=30)
+    concurrency_policy: str = "Forbid"
+    starting_deadline: timedelta = timedelta(hours=1)
+    catch_up: str = "latest"
+    delivery: str = "atLeastOnce"
+    jitter: timedelta = timedelta(0)
+    suspend: bool = False
+    max_concurrency: int | None = None
+    file: str = ""
+    line: int = 1
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredJob:
+    """A job as it stands in the store.
+
+    Attributes:
+        revision: the source's revision that last changed what the job does.
+        since: when its present schedule was applied; slots count from here.
+    """
+
+    job: Job
+    revision: str
+    since: datetime
+
+    @property
+    def key(self) -> JobKey:
+        """The job's key."""
+        return self.job.key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """One instant at which a job is due."""
+
+    key: JobKey
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing wrong with the manifests, at its place; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}"
+        return f"{place}: {self.field}: {self.message}" if self.field else f"{place}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationState:
+    """An Application as it stands in the store.
+
+    Attributes:
+        held: its manifests have problems: its last good jobs stay.
+        problems: why it is held, as ``file:line:column: field: message``.
+        since: when it was last held or released.
+    """
+
+    name: str
+    description: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    base_url: str | None = None
+    suspend: bool = False
+    file: str = ""
+    line: int = 1
+    held: bool = False
+    problems: tuple[str, ...] = ()
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One HTTP call of a run.
+
+    Attributes:
+        number: from 1.
+        started_at: when it was sent.
+        latency_ms: from sending to the last byte read, or to the failure.
+        status: of the answer; ``None`` where none came.
+        error: why it did not succeed; ``None`` where it did.
+        sent: whether the request may have reached the target.
+    """
+
+    number: int
+    started_at: datetime
+    latency_ms: float
+    status: int | None = None
+    error: str | None = None
+    sent: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What became of one slot, or of one manual trigger.
+
+    Attributes:
+        id: UUIDv8 in its usual text form, ordered by slot; sent as ``Idempotency-Key``.
+        slot: the instant that was due; for a manual run, the instant of the trigger.
+        reason: why it was skipped, missed, failed or is unknown; empty for success.
+        owner: the process that claimed it.
+        claimed_at: when it was written, before anything was sent.
+        started_at: when its first attempt was sent.
+        finished_at: when its outcome was known.
+        excerpt: the first 4 KiB of the last answer's body, as text.
+        revision, file, line: of the job at the time of the claim: who declared this call.
+        delivery: the job's delivery at the time of the claim; decides what recovery does.
+        overrides: which parts of the request a manual trigger replaced (names, never values).
+    """
+
+    id: str
+    key: JobKey
+    slot: datetime
+    cause: Cause
+    outcome: Outcome
+    reason: str = ""
+    owner: str = ""
+    claimed_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempts: tuple[Attempt, ...] = ()
+    excerpt: str = ""
+    revision: str = ""
+    file: str = ""
+    line: int = 1
+    delivery: str = "atLeastOnce"
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def latency_ms(self) -> float | None:
+        """Milliseconds of the last attempt; ``None`` where nothing was called."""
+        return self.attempts[-1].latency_ms if self.attempts else None
+
+    @property
+    def lateness_ms(self) -> float | None:
+        """Milliseconds from the slot to the first attempt; ``None`` where nothing was called."""
+        if self.started_at is None:
+            return None
+        return (self.started_at - self.slot).total_seconds() * 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncReport:
+    """What one sync saw and did.
+
+    Attributes:
+        id: sortable by time.
+        revision: of the snapshot; empty where the source could not be read.
+        result: ``applied``, ``unchanged``, ``refused`` (the brake), ``failed`` (no snapshot).
+        jobs: how many jobs are stored afterwards.
+        parsed: how many files were new and parsed.
+        held: names of held Applications.
+        problems: every problem, as text.
+        kept: jobs whose removal the brake or an unreadable file stopped.
+        error: why there is no snapshot.
+        duration_ms: of the whole pass.
+    """
+
+    id: str
+    source: str
+    revision: str
+    result: str
+    started_at: datetime
+    duration_ms: float
+    files: int = 0
+    parsed: int = 0
+    jobs: int = 0
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    held: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """A reconciler process that is, or was, alive on this store.
+
+    Attributes:
+        id: unique for each start.
+        role: ``run`` for a reconciler, ``trigger`` for a command that makes one run.
+        seen_at: its last sign of life.
+        listen: the address of its HTTP, if it serves any.
+    """
+
+    id: str
+    role: str
+    host: str
+    pid: int
+    version: str
+    source: str = ""
+    listen: str = ""
+    started_at: datetime
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunQuery:
+    """Which runs are asked for; what is ``None`` does not filter.
+
+    Attributes:
+        since: slots at or after this instant.
+        until: slots before this instant.
+        before: only runs whose id is below this one: the cursor.
+        limit: at most so many, newest slot first.
+    """
+
+    application: str | None = None
+    api: str | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    cause: Cause | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: str | None = None
+    limit: int = 50
+
+
+class Tally(NamedTuple):
+    """How many ended runs share an hour (UTC, of the slot), an outcome and a latency in whole milliseconds."""
+
+    hour: datetime
+    outcome: Outcome
+    latency_ms: int | None
+    runs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The files of a source at one revision.
+
+    Attributes:
+        revision: commit id, or digest of the folder's content.
+        files: path relative to the source -> content id. Unreadable files are in ``problems`` instead.
+        texts: path -> content, only for files whose content id the reader had not seen before.
+        problems: files that could not be read; their presence stops every removal in this pass.
+    """
+
+    revision: str
+    files: Mapping[str, str]
+    texts: Mapping[str, bytes]
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overrides:
+    """What a manual trigger replaces for its one run."""
+
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+    has_json: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came back from one call: an answer, or why there is none.
+
+    Attributes:
+        status: ``None`` where no complete answer came.
+        body: at most the cap; content codings that we bound are undone.
+        retry_after: the header's text, if there was one.
+        content_type: the header's text, if there was one.
+        error: what went wrong: a timeout, a reset, a body over the cap; ``None`` for a complete answer.
+        sent: False only where it is certain that the request never left.
+        latency_ms: from sending to the last byte, or to the failure.
+    """
+
+    status: int | None = None
+    body: bytes = b""
+    retry_after: str | None = None
+    content_type: str | None = None
+    error: str | None = None
+    sent: bool = True
+    latency_ms: float = 0.0

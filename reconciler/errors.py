@@ -1,0 +1,71 @@
+"""The whole exception tree, in one place. Open to every room; it imports nothing of the project.
+
+    ReconcilerError                 anything we foresaw; its text is written for the user
+    ├── SettingsError               settings, flags or environment are unusable        exit 2
+    ├── SourceError                 the source cannot be read as a whole               exit 2
+    │   └── SourceUnavailableError  …for now: retried with backoff
+    ├── StoreError                  the store refused or is not usable                 exit 2
+    │   └── StoreUnavailableError   …for now: away, locked, timing out
+    ├── ScheduleError               a schedule that can never be understood            a problem at its place
+    ├── NotFoundError               a job, a run, a zone that does not exist           exit 1
+    ├── UnsafePlanError             the prune brake: too much would be removed         exit 1
+    ├── IdempotencyConflictError    an Idempotency-Key met again with another request  HTTP 422
+    └── ListenError                 the HTTP address cannot be bound                   exit 2
+
+Foreign errors are translated at the adapter that meets them (``raise … from``). Forbidden here: behaviour,
+and a value of a secret in a message.
+"""
+
+from __future__ import annotations
+
+
+class ReconcilerError(Exception):
+    """Base of every error that is foreseen; the message says what is wrong and what to do."""
+
+    exit_code = 2
+
+
+class SettingsError(ReconcilerError):
+    """A flag, an environment variable or their combination cannot be used."""
+
+
+class SourceError(ReconcilerError):
+    """The source cannot be read as a whole, for example because the folder does not exist."""
+
+
+class SourceUnavailableError(SourceError):
+    """The source cannot be read right now; trying again may help."""
+
+
+class StoreError(ReconcilerError):
+    """The store refused an operation, or holds a schema that this version cannot read."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store cannot be reached right now; trying again may help."""
+
+
+class ScheduleError(ReconcilerError):
+    """A schedule that has no meaning: a bad cron field, a date that no year has."""
+
+    exit_code = 1
+
+
+class NotFoundError(ReconcilerError):
+    """What was asked for does not exist."""
+
+    exit_code = 1
+
+
+class UnsafePlanError(ReconcilerError):
+    """Applying the plan would remove more than the prune brake lets pass."""
+
+    exit_code = 1
+
+
+class IdempotencyConflictError(ReconcilerError):
+    """An ``Idempotency-Key`` was used before with a different request."""
+
+
+class ListenError(ReconcilerError):
+    """The address for HTTP cannot be bound."""

@@ -1,0 +1,172 @@
+"""What the services need from the outside, as Protocols in the words of the domain.
+
+Forbidden here: an implementation, and a word that only one technology knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from reconciler.core.model import (
+    ApplicationState,
+    HttpRequest,
+    JobKey,
+    Process,
+    Reply,
+    Run,
+    RunQuery,
+    Snapshot,
+    StoredJob,
+    SyncReport,
+    Tally,
+)
+
+
+class Source(Protocol):
+    """Where manifests come from."""
+
+    @property
+    def name(self) -> str:
+        """What people call it: the folder's path, the repository's URL without credentials."""
+
+    async def fetch(self, known: Collection[str]) -> Snapshot:
+        """Read the source; ``texts`` holds only files whose content id is not in ``known``.
+
+        Raises:
+            SourceError: it cannot be read as a whole.
+            SourceUnavailableError: …for now.
+        """
+
+    def changes(self) -> AsyncIterator[None]:
+        """Yield each time when a sync is worth its while; never ends by itself."""
+
+
+class Store(Protocol):
+    """The state. Every verb is atomic per record and safe to repeat; none needs a transaction.
+
+    Every verb raises ``StoreUnavailableError`` while the store is away and ``StoreError`` where it refuses.
+    """
+
+    async def open(self) -> None:
+        """Connect, make what is missing (tables, indexes), check the schema version."""
+
+    async def close(self) -> None:
+        """Let go of every connection; may be called twice."""
+
+    async def check(self) -> str:
+        """Round trip; returns what answered, for people: ``SQLite 3.45 at .reconciler/state.db``."""
+
+    async def jobs(self) -> Sequence[StoredJob]:
+        """Every job, ordered by key."""
+
+    async def job(self, key: JobKey) -> StoredJob | None:
+        """One job."""
+
+    async def applications(self) -> Sequence[ApplicationState]:
+        """Every Application, ordered by name."""
+
+    async def apply(
+        self,
+        *,
+        jobs: Iterable[StoredJob] = (),
+        removed_jobs: Iterable[JobKey] = (),
+        applications: Iterable[ApplicationState] = (),
+        removed_applications: Iterable[str] = (),
+    ) -> None:
+        """Write these jobs and Applications whole, and remove those; runs stay. Batched; nothing given, no write."""
+
+    async def record(self, report: SyncReport) -> None:
+        """Keep a sync report; also retention: at most the newest 1,000 stay."""
+
+    async def syncs(self, limit: int, *, before: str | None = None) -> Sequence[SyncReport]:
+        """The newest sync reports, newest first; ``before`` is the cursor (an id)."""
+
+    async def claim(self, runs: Sequence[Run]) -> frozenset[str]:
+        """Insert runs that do not exist yet, in one unordered batch; the ids that are ours.
+
+        A run that is stored already with the same owner and ``claimed_at`` counts as ours: that is our own claim
+        whose answer was lost. Runs that have ended already (skipped, missed) are recorded by the same verb.
+        """
+
+    async def finish(self, runs: Sequence[Run]) -> None:
+        """Write ended runs over their claims, in one batch; a run that has ended already is left alone."""
+
+    async def run(self, run_id: str) -> Run | None:
+        """One run."""
+
+    async def runs(self, query: RunQuery) -> Sequence[Run]:
+        """The runs that match, newest slot first (by id, descending), at most ``query.limit``."""
+
+    async def unfinished(self) -> Sequence[Run]:
+        """Every run that was claimed and has not ended, oldest first."""
+
+    async def last_runs(self, keys: Collection[JobKey] | None = None) -> Mapping[JobKey, Run]:
+        """The newest run of each job; of every job where no keys are given."""
+
+    async def tally(self, query: RunQuery) -> Sequence[Tally]:
+        """Ended runs counted by hour, outcome and latency; ``before`` and ``limit`` do not apply."""
+
+    async def remember(self, token: str, fingerprint: str, run_id: str, at: datetime) -> tuple[str, str]:
+        """Keep ``token`` (first come) and return the fingerprint and run id that stand there now."""
+
+    async def beat(self, process: Process) -> None:
+        """Write a process's sign of life."""
+
+    async def processes(self) -> Sequence[Process]:
+        """The processes that have shown life, newest first."""
+
+    async def farewell(self, process_id: str) -> None:
+        """Forget a process that ends in good order."""
+
+    async def expire(self, *, before: datetime, keep_per_job: int) -> int:
+        """Remove ended runs older than ``before`` or beyond the newest ``keep_per_job`` of their job; returns how many.
+
+        The newest run of each job always stays. Tokens and processes older than ``before`` go too.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alignment:
+    """What ``Clock.align`` did, in entries (one for each distinct timetable)."""
+
+    added: int
+    removed: int
+    kept: int
+
+
+OnDue = Callable[[datetime, Sequence[JobKey]], None]
+
+
+class Clock(Protocol):
+    """The time of day, and the waking at slots. It decides nothing: lateness and overlap are others' concern."""
+
+    def now(self) -> datetime:
+        """The present instant, aware, UTC."""
+
+    async def sleep(self, delay: timedelta) -> None:
+        """Wait; a delay of zero or less returns at the next turn."""
+
+    def start(self, on_due: OnDue) -> None:
+        """Begin waking: ``on_due(slot, keys)`` is called on the event loop once for each slot and timetable."""
+
+    def align(self, jobs: Iterable[StoredJob]) -> Alignment:
+        """Make the entries those of the jobs that are not suspended; what has not changed is not touched."""
+
+    def next_due(self, key: JobKey) -> datetime | None:
+        """When the job will next be due, as scheduled; ``None`` if never or not scheduled."""
+
+    def stop(self) -> None:
+        """Wake no more. Idempotent."""
+
+
+class Caller(Protocol):
+    """Makes one HTTP call."""
+
+    async def call(self, request: HttpRequest, timeout: timedelta) -> Reply:  # noqa: ASYNC109 - bounds the whole attempt
+        """Send the request; never raises for what the network or the target does, only for cancellation."""
+
+    async def close(self) -> None:
+        """Close every connection."""

@@ -1,0 +1,1 @@
+"""What the product does, in terms of ``core`` and ``ports`` only. Forbidden: any foreign thing, any adapter."""

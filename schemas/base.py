@@ -1,0 +1,158 @@
+"""The envelope of every manifest, and the small types that its fields share: names, durations, zones.
+
+Forbidden here: rules that concern one kind only, and anything that needs a second manifest.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic.alias_generators import to_camel
+
+API_VERSION = "reconciler/v1"
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION = re.compile(r"(?:\d{1,9}d)?(?:\d{1,9}h)?(?:\d{1,9}m(?!s))?(?:\d{1,9}s)?(?:\d{1,9}ms)?")
+_DURATION_PART = re.compile(r"(\d+)(ms|[dhms])")
+_DURATION_PATTERN = r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$"
+
+# Bidirectional controls can make a name read as another one (Unicode TR 36, section 2.4).
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+class Strict(BaseModel):
+    """A piece of a manifest: camelCase outside, snake_case inside, no coercion, no unknown field."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        strict=True,
+    )
+
+
+def parse_duration(value: object) -> timedelta:
+    """Read ``90s``, ``2h30m``, ``1d``, ``250ms``: whole numbers with units, largest unit first.
+
+    Raises:
+        ValueError: the text is not a duration, or is longer than 3,650 days.
+    """
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a duration is a string with a unit, such as 90s, 2h30m or 1d")  # noqa: TRY004 - pydantic collects ValueError
+    if not value or not _DURATION.fullmatch(value):
+        raise ValueError("not a duration; write it like 90s, 2h30m or 1d, largest unit first")
+    seconds = sum(int(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(value))
+    if seconds > 3650 * 86_400:
+        raise ValueError("a duration may be at most 3650d")
+    return timedelta(milliseconds=round(seconds * 1000))
+
+
+def format_duration(value: timedelta) -> str:
+    """Write a duration the way a manifest does: ``2h30m``; zero is ``0s``."""
+    milliseconds = round(value.total_seconds() * 1000)
+    parts = []
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        count, milliseconds = divmod(milliseconds, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("must be longer than zero")
+    return value
+
+
+def clean_text(value: str) -> str:
+    """Refuse what no one can see: control characters and bidirectional overrides.
+
+    Raises:
+        ValueError: naming the first such character by its code point.
+    """
+    if value.isascii() and value.isprintable():
+        return value
+    for character in value:
+        if character in _BIDI or unicodedata.category(character) == "Cc":
+            raise ValueError(f"contains the invisible character U+{ord(character):04X}")
+    return value
+
+
+def check_zone(value: str) -> str:
+    """Accept the name of an IANA zone that this machine knows.
+
+    Raises:
+        ValueError: there is no such zone.
+    """
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        raise ValueError(f"there is no time zone {value!r}; zones are named like Europe/Berlin") from None
+    return value
+
+
+_duration = (
+    PlainValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": _DURATION_PATTERN, "examples": ["90s", "2h30m", "1d"]}),
+)
+Duration = Annotated[timedelta, *_duration]
+PositiveDuration = Annotated[timedelta, *_duration, AfterValidator(_positive)]
+Name = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"),
+    Field(description="A DNS label: lower-case letters, digits and dashes, at most 63 characters."),
+]
+Text = Annotated[str, AfterValidator(clean_text)]
+ShortText = Annotated[Text, StringConstraints(min_length=1, max_length=253)]
+Description = Annotated[
+    str, StringConstraints(max_length=2000), Field(description="For people; shown by `show` and in status.")
+]
+Zone = Annotated[
+    str,
+    AfterValidator(check_zone),
+    Field(description="An IANA time zone.", examples=["Europe/Berlin", "US/Eastern", "UTC"]),
+]
+
+
+Labels = Annotated[
+    Mapping[ShortText, Annotated[Text, StringConstraints(max_length=253)]],
+    Field(description="Free key-value pairs for people and filters."),
+]
+
+
+class Metadata(Strict):
+    """What every manifest is called, and how it is labelled."""
+
+    name: Name
+    labels: Labels = Field(default={})
+    annotations: Mapping[ShortText, Annotated[Text, StringConstraints(max_length=4096)]] = Field(
+        default={}, description="Free key-value pairs for tools."
+    )
+
+
+class Manifest(Strict):
+    """One YAML document."""
+
+    api_version: Literal["reconciler/v1"] = Field(description="The version of this format.")
+    kind: str
+    metadata: Metadata
+    spec: Any

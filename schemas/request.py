@@ -1,0 +1,222 @@
+"""What is called, which answer is expected, and when a call is tried again.
+
+Forbidden here: making a request, judging an answer, merging with an Application's defaults.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+
+from schemas.base import Duration, PositiveDuration, ShortText, Strict
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2
+_STATUS = re.compile(r"[1-5]xx|[1-5]\d\d(-[1-5]\d\d)?")
+
+# Set by the client itself from the URL and the body; a second value by hand is request smuggling at worst.
+_OWNED_HEADERS = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "idempotency-key",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+
+def check_url(value: str) -> str:
+    """Accept an absolute http or https URL without credentials, fragment or blanks.
+
+    Raises:
+        ValueError: saying which of these it offends.
+    """
+    if any(character.isspace() or not character.isprintable() for character in value):
+        raise ValueError("a URL has no spaces or control characters; write %20 for a space")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"not a URL: {error}") from None
+    if parts.scheme.lower() not in ("http", "https"):
+        raise ValueError("a URL begins with http:// or https://")
+    if "@" in parts.netloc:
+        raise ValueError("a URL carries no credentials")
+    if not parts.hostname or "\\" in value:
+        raise ValueError("the URL names no host")
+    if port == 0:
+        raise ValueError("the URL's port must be from 1 to 65535")
+    if parts.fragment:
+        raise ValueError("a URL that is called has no #fragment")
+    return value
+
+
+def check_path(value: str) -> str:
+    """Accept a path to append to ``baseUrl``: it begins with one ``/`` and cannot change the host.
+
+    Raises:
+        ValueError: saying what is wrong.
+    """
+    if any(character.isspace() or not character.isprintable() for character in value):
+        raise ValueError("a path has no spaces or control characters; write %20 for a space")
+    if not value.startswith("/"):
+        raise ValueError("a path begins with /")
+    if "#" in value or "\\" in value:
+        raise ValueError("a path has neither # nor \\")
+    return value
+
+
+def check_header_name(value: str) -> str:
+    """Accept a header name (RFC 9110 token) that the client does not set by itself.
+
+    Raises:
+        ValueError: saying what is wrong.
+    """
+    if not _TOKEN.fullmatch(value):
+        raise ValueError("not a header name")
+    if value.lower() in _OWNED_HEADERS or value.lower().startswith("x-reconciler-"):
+        raise ValueError(f"{value} is set by the reconciler itself and cannot be declared")
+    return value
+
+
+def check_header_value(value: str) -> str:
+    """Accept a header value: one line, no control characters, representable in Latin-1.
+
+    Raises:
+        ValueError: saying what is wrong.
+    """
+    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in value):  # noqa: PLR2004 - ASCII controls
+        raise ValueError("a header is one line without control characters")
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError("a header holds Latin-1 characters only") from None
+    return value
+
+
+def check_status(value: object) -> str:
+    """Accept 200, ``"2xx"`` or ``"200-204"``.
+
+    Raises:
+        ValueError: not in one of these forms.
+    """
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not _STATUS.fullmatch(text):
+        raise ValueError("a status is a number like 200, a class like 2xx, or a range like 200-204")
+    return text
+
+
+def _scalar(value: object) -> object:
+    """Query and form values may be written as numbers and booleans; they are sent as text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    return value
+
+
+Url = Annotated[
+    str,
+    AfterValidator(check_url),
+    StringConstraints(max_length=2048),
+    WithJsonSchema({"type": "string", "format": "uri"}),
+]
+Path = Annotated[str, AfterValidator(check_path), StringConstraints(max_length=2048)]
+HeaderName = Annotated[str, AfterValidator(check_header_name), StringConstraints(min_length=1, max_length=128)]
+HeaderValue = Annotated[str, AfterValidator(check_header_value), StringConstraints(max_length=8192)]
+Headers = Mapping[HeaderName, HeaderValue]
+_PARAMETER_SCHEMA = {"type": ["string", "number", "boolean"]}
+Scalar = Annotated[str, BeforeValidator(_scalar), WithJsonSchema(_PARAMETER_SCHEMA)]
+Parameter = Annotated[
+    str | Annotated[tuple[Scalar, ...], Field(strict=False)],
+    BeforeValidator(_scalar),
+    WithJsonSchema({"anyOf": [_PARAMETER_SCHEMA, {"type": "array", "items": _PARAMETER_SCHEMA}]}),
+]
+Parameters = Mapping[ShortText, Parameter]
+Status = Annotated[
+    str,
+    BeforeValidator(check_status),
+    WithJsonSchema({"type": ["integer", "string"], "examples": [200, "2xx", "200-204"]}),
+]
+Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+class Request(Strict):
+    """One HTTP request. The address is ``url``, or ``path`` below the Application's ``baseUrl``."""
+
+    method: Method = "GET"
+    url: Url | None = Field(default=None, description="An absolute address, instead of `path`.")
+    path: Path | None = Field(default=None, description="Appended to the Application's `baseUrl`.")
+    query: Parameters = Field(default={}, description="Query parameters; a list repeats the name.")
+    headers: Headers = Field(default={}, description="Sent besides the Application's default headers.")
+    json_body: Any = Field(default=None, alias="json", description="The body, as JSON.")
+    form: Parameters | None = Field(default=None, description="The body, as application/x-www-form-urlencoded.")
+    text: str | None = Field(default=None, description="The body as it stands: XML and others.")
+    content_type: HeaderValue | None = Field(
+        default=None, description="The media type of `text`; text/plain unless declared."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Request:
+        if self.url is not None and self.path is not None:
+            raise ValueError("give either `url` or `path`, not both")
+        bodies = self.model_fields_set & {"json_body", "form", "text"}
+        if len(bodies) > 1:
+            raise ValueError("give one body: `json`, `form` or `text`")
+        if bodies and self.method in ("GET", "HEAD", "OPTIONS"):
+            raise ValueError(f"a {self.method} request carries no body")
+        if self.content_type is not None and "text" not in bodies:
+            raise ValueError("`contentType` goes with `text`")
+        return self
+
+
+class ExpectBody(Strict):
+    """What the answer's body must hold."""
+
+    contains: Annotated[str, StringConstraints(min_length=1, max_length=4096)] = Field(
+        description="This text must stand in the body."
+    )
+
+
+class Expect(Strict):
+    """Which answer counts as success."""
+
+    status: Annotated[tuple[Status, ...], Field(strict=False, min_length=1)] = Field(
+        default=("2xx",), description="Statuses that count as success."
+    )
+    body: ExpectBody | None = None
+
+
+class Retry(Strict):
+    """Trying again after connection errors, timeouts, 408, 429 and 5xx: exponential and jittered."""
+
+    limit: Annotated[int, Field(ge=0, le=20)] = Field(
+        default=0, description="How many times to try again after the first attempt."
+    )
+    initial_delay: PositiveDuration = Field(default="1s", validate_default=True)
+    factor: Annotated[float, Field(ge=1, le=10)] = 2.0
+    max_delay: PositiveDuration = Field(
+        default="5m", validate_default=True, description="Bounds each delay, and a server's Retry-After."
+    )
+
+
+Jitter = Duration

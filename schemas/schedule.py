@@ -1,0 +1,191 @@
+"""When a call is due: a cron string, ``every``, ``at`` or ``frequency``.
+
+Shapes only. Whether a cron expression has a meaning, and which instants it names, is decided by
+``reconciler.core.cron`` and ``reconciler.core.timetable``.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
+
+from schemas.base import PositiveDuration, Strict, Zone
+
+_INSTANT = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)([Zz]|[+-]\d{2}:\d{2})?)?")
+_TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?")
+_WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_WEEKDAY = re.compile(rf"({'|'.join(_WEEKDAYS)})(#[1-5]|#L)?")
+
+
+def parse_instant(value: object) -> datetime:
+    """Read an ISO 8601 date or date-time; without an offset it is wall time in the job's zone, hence naive.
+
+    Raises:
+        ValueError: not in that form, or a date that does not exist.
+    """
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not (match := _INSTANT.fullmatch(value)):
+        raise ValueError("not an instant; write it like 2026-12-01T10:00:00 or 2026-12-01T10:00:00Z")
+    day, clock, offset = match.groups()
+    try:
+        date.fromisoformat(day)
+        text = f"{day}T{clock or '00:00'}{'+00:00' if offset in ('Z', 'z') else offset or ''}"
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{value} does not exist: {error}") from None
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _weekday(value: str) -> str:
+    if not _WEEKDAY.fullmatch(value):
+        raise ValueError(f"not a weekday; write {', '.join(_WEEKDAYS)}, or MON#2 and FRI#L within a month")
+    return value
+
+
+def _time(value: object) -> str:
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        raise ValueError('not a time of day; write it like "09:45"')
+    return value
+
+
+Instant = Annotated[
+    datetime,
+    PlainValidator(parse_instant),
+    PlainSerializer(lambda value: value.isoformat(), return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["2026-12-01T10:00:00", "2026-12-01T10:00:00Z"]}),
+]
+Weekday = Annotated[
+    str,
+    BeforeValidator(_upper),
+    BeforeValidator(_weekday),
+    WithJsonSchema({"type": "string", "examples": ["SUN", "MON#2", "FRI#L"]}),
+]
+TimeOfDay = Annotated[str, BeforeValidator(_time), Field(examples=["09:45", "23:59:30"])]
+CronText = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=255),
+    Field(
+        description="Five cron fields, six with seconds first, or @hourly … @yearly. H spreads jobs.",
+        examples=["0 2 * * *", "*/15 9-17 * * MON-FRI", "H H * * *", "@daily"],
+    ),
+]
+
+
+class Bounds(Strict):
+    """What every schedule may carry: its zone, and when it begins and ends."""
+
+    time_zone: Zone | None = Field(default=None, description="IANA zone; UTC unless declared.")
+    starts_at: Instant | None = Field(default=None, description="No slot before this instant.")
+    ends_at: Instant | None = Field(default=None, description="No slot after this instant.")
+
+
+class Cron(Bounds):
+    """A cron expression as a mapping, for when it carries bounds."""
+
+    cron: CronText
+
+
+class Every(Bounds):
+    """An interval, anchored at ``startsAt`` or the epoch, so that no restart ever moves it."""
+
+    every: PositiveDuration
+
+
+class At(Bounds):
+    """Once."""
+
+    at: Instant
+
+
+class Frequency(Bounds):
+    """A calendar rhythm in words."""
+
+    frequency: Literal["daily", "weekly", "monthly", "quarterly", "yearly"]
+    time: TimeOfDay = Field(default="00:00", description="Wall time of day.")
+    on: Annotated[tuple[Weekday, ...], Field(strict=False), BeforeValidator(_listed)] = Field(
+        default=(), description="Weekdays: SUN, or in a month MON#2 (the second) and FRI#L (the last)."
+    )
+    day: Annotated[int, Field(ge=1, le=31)] | Literal["last"] | None = Field(
+        default=None, description="Day of the month; months without it are skipped."
+    )
+    month: Annotated[int, Field(ge=1, le=12)] | None = Field(
+        default=None, description="yearly: the month; quarterly: the month within the quarter, 1 to 3."
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Frequency:
+        checks = {"daily": self._check_daily, "weekly": self._check_weekly}
+        checks.get(self.frequency, self._check_monthly)()
+        return self
+
+    def _check_daily(self) -> None:
+        if self.day is not None or self.month is not None or self.on:
+            raise ValueError("daily takes `time` only; use weekly with `on` for certain weekdays")
+
+    def _check_weekly(self) -> None:
+        if self.day is not None or self.month is not None:
+            raise ValueError("weekly takes `on` and `time`, neither `day` nor `month`")
+        if not self.on:
+            raise ValueError("weekly needs `on`, for example `on: SUN`")
+        if any("#" in weekday for weekday in self.on):
+            raise ValueError("weekly takes plain weekdays; MON#2 is for monthly, quarterly and yearly")
+
+    def _check_monthly(self) -> None:
+        if self.on and self.day is not None:
+            raise ValueError("give either `day` or `on`, not both")
+        if any("#" not in weekday for weekday in self.on):
+            raise ValueError(f"{self.frequency} takes weekdays with their place, such as MON#2 or FRI#L")
+        if self.month is not None and self.frequency == "monthly":
+            raise ValueError("monthly takes no `month`; use yearly for one month of the year")
+        if self.month is not None and self.frequency == "quarterly" and self.month > 3:  # noqa: PLR2004
+            raise ValueError("quarterly counts `month` within the quarter, 1 to 3")
+
+
+_FORMS = {"cron": Cron, "every": Every, "at": At, "frequency": Frequency}
+
+
+def _form(value: Any) -> str | None:
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, dict):
+        found = [form for form in _FORMS if form in value]
+        return found[0] if len(found) == 1 else None
+    for form, model in _FORMS.items():
+        if isinstance(value, model):
+            return form
+    return None
+
+
+Schedule = Annotated[
+    Annotated[CronText, Tag("text")]
+    | Annotated[Cron, Tag("cron")]
+    | Annotated[Every, Tag("every")]
+    | Annotated[At, Tag("at")]
+    | Annotated[Frequency, Tag("frequency")],
+    Discriminator(
+        _form,
+        custom_error_type="schedule_form",
+        custom_error_message="a schedule is a cron string, or a mapping with exactly one of cron, every, at, frequency",
+    ),
+]
