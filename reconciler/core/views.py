@@ -1,0 +1,402 @@
+"""What people and programs are shown: the one JSON shape of ``--output json`` and of HTTP, and its builders.
+
+Names are camelCase outside; instants are RFC 3339 in UTC with milliseconds and ``Z``; durations are written as in
+manifests; fields named ``…Ms`` are milliseconds. ``docs/http.md`` is the reference of the shapes.
+Forbidden here: reading a store, a clock or a request; a secret's value.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+from reconciler.core.model import (
+    ApplicationState,
+    Job,
+    Outcome,
+    Process,
+    Run,
+    Schedule,
+    StoredJob,
+    SyncReport,
+    Tally,
+)
+from reconciler.core.timetable import Timetable, words
+from schemas.base import format_duration
+
+SHOWN_RUNNING = 20  # runs in flight that `status` names; their number is always whole
+
+T = TypeVar("T")
+
+
+def format_instant(instant: datetime) -> str:
+    """Write an aware instant as ``2026-03-29T01:00:00.000Z`` (RFC 3339, UTC, milliseconds)."""
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Instant = Annotated[datetime, PlainSerializer(format_instant, return_type=str)]
+Duration = Annotated[timedelta, PlainSerializer(format_duration, return_type=str)]
+
+
+class View(BaseModel):
+    """Something shown: frozen, camelCase outside."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, from_attributes=True)
+
+    def shape(self) -> dict[str, Any]:
+        """This view as plain JSON values under its outside names."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+class Page(View, Generic[T]):
+    """Some items of a list; ``next`` is the cursor of the page that follows, null on the last one."""
+
+    items: tuple[T, ...]
+    next: str | None = None
+
+
+class ScheduleView(View):
+    """When a job is due: as declared, in words, and resolved (exactly one of ``cron``, ``every`` and ``at``)."""
+
+    declared: str
+    words: str
+    time_zone: str
+    cron: str | None = None
+    every: Duration | None = None
+    at: Instant | None = None
+    starts_at: Instant | None = None
+    ends_at: Instant | None = None
+
+
+class RetryView(View):
+    """How often and how soon a call is tried again."""
+
+    limit: int
+    initial_delay: Duration
+    factor: float
+    max_delay: Duration
+
+
+class AttemptView(View):
+    """One HTTP call of a run."""
+
+    number: int
+    started_at: Instant
+    latency_ms: float
+    status: int | None = None
+    error: str | None = None
+    sent: bool
+
+
+class RunBrief(View):
+    """A run in a few words, as it stands beside its job."""
+
+    id: str
+    slot: Instant
+    cause: str
+    status: str
+    reason: str
+    finished_at: Instant | None = None
+    lateness_ms: float | None = None
+    latency_ms: float | None = None
+
+
+class RunView(RunBrief):
+    """What became of one slot, or of one manual trigger."""
+
+    job: str
+    application: str
+    api: str
+    claimed_at: Instant
+    started_at: Instant | None = None
+    attempts: tuple[AttemptView, ...]
+    excerpt: str
+    revision: str
+    file: str
+    line: int
+    delivery: str
+    overrides: tuple[str, ...]
+    owner: str
+
+
+class JobView(View):
+    """A job as it stands in the store, with what comes next and what came last."""
+
+    key: str
+    application: str
+    api: str
+    description: str
+    labels: Mapping[str, str]
+    schedule: ScheduleView
+    method: str
+    url: str
+    timeout: Duration
+    retry: RetryView
+    concurrency_policy: str
+    starting_deadline: Duration
+    catch_up: str
+    delivery: str
+    jitter: Duration
+    suspend: bool
+    held: bool
+    next_runs: tuple[Instant, ...]
+    last_run: RunBrief | None = None
+    revision: str
+    file: str
+    line: int
+    since: Instant
+
+
+class ApplicationView(View):
+    """An Application as it stands in the store; ``jobs`` is the number of its jobs."""
+
+    name: str
+    description: str
+    labels: Mapping[str, str]
+    base_url: str | None = None
+    suspend: bool
+    held: bool
+    problems: tuple[str, ...]
+    since: Instant
+    file: str
+    line: int
+    jobs: int
+
+
+class SyncView(View):
+    """What one sync saw and did."""
+
+    id: str
+    source: str
+    revision: str
+    result: str
+    started_at: Instant
+    duration_ms: float
+    files: int
+    parsed: int
+    jobs: int
+    added: int
+    changed: int
+    removed: int
+    held: tuple[str, ...]
+    problems: tuple[str, ...]
+    kept: tuple[str, ...]
+    error: str
+
+
+class ProcessView(View):
+    """A process that is, or was, alive on this store."""
+
+    id: str
+    role: str
+    host: str
+    pid: int
+    version: str
+    source: str
+    listen: str
+    started_at: Instant
+    seen_at: Instant
+
+
+class JobCounts(View):
+    """How many jobs there are; a job may be both suspended and held."""
+
+    total: int
+    suspended: int
+    held: int
+
+
+class StatusView(View):
+    """The whole at a glance; ``running`` counts, ``running_runs`` names the oldest of them."""
+
+    version: str
+    now: Instant
+    store: str
+    source: str
+    revision: str
+    ready: bool
+    reasons: tuple[str, ...]
+    jobs: JobCounts
+    applications: int
+    held_applications: tuple[str, ...]
+    running: int
+    running_runs: tuple[RunView, ...]
+    last24_hours: Mapping[str, int] = Field(alias="last24Hours")
+    last_sync: SyncView | None = None
+    processes: tuple[ProcessView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusFacts:
+    """What ``status`` is made of.
+
+    Attributes:
+        store: what the store answered to ``check``.
+        reasons: why the process is not ready; empty for ready.
+        running: every run that has not ended, oldest first.
+        syncs: the newest reports, newest first; the first with a revision tells the present one.
+        tallies: of the last 24 hours.
+    """
+
+    version: str
+    now: datetime
+    store: str
+    source: str
+    reasons: Sequence[str] = ()
+    jobs: Sequence[StoredJob] = ()
+    applications: Sequence[ApplicationState] = ()
+    running: Sequence[Run] = ()
+    syncs: Sequence[SyncReport] = ()
+    tallies: Sequence[Tally] = ()
+    processes: Sequence[Process] = ()
+
+
+def schedule_view(schedule: Schedule) -> ScheduleView:
+    """A schedule as people read it."""
+    return ScheduleView(
+        declared=schedule.declared,
+        words=words(schedule),
+        time_zone=schedule.zone,
+        cron=schedule.cron,
+        every=schedule.every,
+        at=schedule.at,
+        starts_at=schedule.starts_at,
+        ends_at=schedule.ends_at,
+    )
+
+
+def run_brief(run: Run) -> RunBrief:
+    """A run in a few words."""
+    return RunBrief(**_brief(run))
+
+
+def run_view(run: Run) -> RunView:
+    """A run in full."""
+    return RunView(
+        **_brief(run),
+        job=str(run.key),
+        application=run.key.application,
+        api=run.key.api,
+        claimed_at=run.claimed_at,
+        started_at=run.started_at,
+        attempts=tuple(AttemptView.model_validate(attempt) for attempt in run.attempts),
+        excerpt=run.excerpt,
+        revision=run.revision,
+        file=run.file,
+        line=run.line,
+        delivery=run.delivery,
+        overrides=run.overrides,
+        owner=run.owner,
+    )
+
+
+def _brief(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "slot": run.slot,
+        "cause": run.cause.value,
+        "status": run.outcome.value,
+        "reason": run.reason,
+        "finished_at": run.finished_at,
+        "lateness_ms": run.lateness_ms,
+        "latency_ms": run.latency_ms,
+    }
+
+
+def next_runs(job: Job, *, now: datetime, count: int) -> tuple[datetime, ...]:
+    """The next slots after ``now``, at most ``count``; none while the job is suspended."""
+    if job.suspend or count < 1:
+        return ()
+    return tuple(Timetable.of(job.schedule).upcoming(now, count))
+
+
+def job_view(stored: StoredJob, *, held: bool, last: Run | None, now: datetime, count: int = 3) -> JobView:
+    """A job with its next ``count`` slots after ``now`` and its last run.
+
+    Args:
+        stored: the job.
+        held: whether its Application is held.
+        last: its newest run.
+        now: aware.
+        count: how many next slots to name.
+
+    Raises:
+        ScheduleError: the stored schedule has no meaning to this version.
+    """
+    job = stored.job
+    return JobView(
+        key=str(job.key),
+        application=job.key.application,
+        api=job.key.api,
+        description=job.description,
+        labels=job.labels,
+        schedule=schedule_view(job.schedule),
+        method=job.request.method,
+        url=job.request.url,
+        timeout=job.timeout,
+        retry=RetryView.model_validate(job.retry),
+        concurrency_policy=job.concurrency_policy,
+        starting_deadline=job.starting_deadline,
+        catch_up=job.catch_up,
+        delivery=job.delivery,
+        jitter=job.jitter,
+        suspend=job.suspend,
+        held=held,
+        next_runs=next_runs(job, now=now, count=count),
+        last_run=run_brief(last) if last else None,
+        revision=stored.revision,
+        file=job.file,
+        line=job.line,
+        since=stored.since,
+    )
+
+
+def application_view(state: ApplicationState, *, jobs: int) -> ApplicationView:
+    """An Application and the number of its jobs."""
+    fields = {name: getattr(state, name) for name in ApplicationView.model_fields if name != "jobs"}
+    return ApplicationView(**fields, jobs=jobs)
+
+
+def sync_view(report: SyncReport) -> SyncView:
+    """A sync report."""
+    return SyncView.model_validate(report)
+
+
+def outcome_counts(tallies: Sequence[Tally]) -> dict[str, int]:
+    """Ended runs by outcome; every outcome that a run can end in is named, also with zero."""
+    counts: Counter[str] = Counter()
+    for tally in tallies:
+        counts[tally.outcome.value] += tally.runs
+    return {outcome.value: counts[outcome.value] for outcome in Outcome if outcome is not Outcome.RUNNING}
+
+
+def status_view(facts: StatusFacts) -> StatusView:
+    """The whole at a glance."""
+    held = tuple(state.name for state in facts.applications if state.held)
+    return StatusView(
+        version=facts.version,
+        now=facts.now,
+        store=facts.store,
+        source=facts.source,
+        revision=next((report.revision for report in facts.syncs if report.revision), ""),
+        ready=not facts.reasons,
+        reasons=tuple(facts.reasons),
+        jobs=JobCounts(
+            total=len(facts.jobs),
+            suspended=sum(stored.job.suspend for stored in facts.jobs),
+            held=sum(stored.key.application in held for stored in facts.jobs),
+        ),
+        applications=len(facts.applications),
+        held_applications=held,
+        running=len(facts.running),
+        running_runs=tuple(run_view(run) for run in facts.running[:SHOWN_RUNNING]),
+        last24_hours=outcome_counts(facts.tallies),
+        last_sync=sync_view(facts.syncs[0]) if facts.syncs else None,
+        processes=tuple(ProcessView.model_validate(process) for process in facts.processes),
+    )
