@@ -1,0 +1,377 @@
+"""Fakes of our own ports: time that is passed in, a store in memory, a caller that follows a script.
+
+They obey the same contracts as the real adapters (``MemoryStore`` passes the contract suite of stores). Forbidden here:
+real time, real files, real sockets, and a fake of anything that is not ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from reconciler.core.model import (
+    ApplicationState,
+    Expectation,
+    HttpRequest,
+    Job,
+    JobKey,
+    Outcome,
+    Process,
+    Reply,
+    RetryPolicy,
+    Run,
+    RunQuery,
+    Schedule,
+    StoredJob,
+    SyncReport,
+    Tally,
+)
+from reconciler.errors import StoreUnavailableError
+from reconciler.ports import Alignment, OnDue
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)  # a Monday
+
+
+def job_of(name: str = "billing/nightly", **changes) -> Job:
+    """A job with everything filled in; ``changes`` replaces fields."""
+    fields = {
+        "key": JobKey.parse(name),
+        "schedule": Schedule(declared="* * * * *", cron="* * * * *"),
+        "request": HttpRequest(method="GET", url="http://127.0.0.1:1/"),
+        "expect": Expectation(),
+        "retry": RetryPolicy(),
+        "file": "billing.yaml",
+        "line": 7,
+    }
+    return Job(**(fields | changes))
+
+
+def stored_job(name: str = "billing/nightly", *, revision: str = "r1", since: datetime = START, **changes) -> StoredJob:
+    """A job as it stands in a store."""
+    return StoredJob(job=job_of(name, **changes), revision=revision, since=since)
+
+
+async def settle(turns: int = 50) -> None:
+    """Let every task run until it waits for time or for somebody else."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
+class FakeClock:
+    """A clock that stands until it is moved; ``advance`` wakes sleepers in order of their time."""
+
+    def __init__(self, now: datetime = START) -> None:
+        self._now = now
+        self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
+        self._order = itertools.count()
+        self._on_due: OnDue | None = None
+        self.aligned: dict[JobKey, StoredJob] = {}
+        self.stopped = False
+        self.slept: list[timedelta] = []
+
+    def now(self) -> datetime:
+        return self._now
+
+    async def sleep(self, delay: timedelta) -> None:
+        self.slept.append(delay)
+        if delay <= timedelta(0):
+            await asyncio.sleep(0)
+            return
+        future = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._now + delay, next(self._order), future))
+        await future
+
+    async def advance(self, delay: timedelta | float) -> None:
+        """Move on by a timedelta or by seconds, stopping at every sleeper on the way."""
+        end = self._now + (delay if isinstance(delay, timedelta) else timedelta(seconds=delay))
+        await settle()
+        while self._sleepers and self._sleepers[0][0] <= end:
+            instant, _, future = heapq.heappop(self._sleepers)
+            self._now = max(self._now, instant)
+            if not future.done():
+                future.set_result(None)
+                await settle()
+        self._now = end
+        await settle()
+
+    @property
+    def sleeping(self) -> int:
+        """How many wait for time to pass."""
+        return sum(not future.done() for _, _, future in self._sleepers)
+
+    def start(self, on_due: OnDue) -> None:
+        self._on_due = on_due
+
+    def due(self, *names: str, at: datetime | None = None) -> None:
+        """Say that these jobs (``application/api``) are due, at the present instant unless told."""
+        assert self._on_due is not None, "the clock was not started"
+        self._on_due(at or self._now, [JobKey.parse(name) for name in names])
+
+    def align(self, jobs: Iterable[StoredJob]) -> Alignment:
+        wanted = {job.key: job for job in jobs if not job.job.suspend}
+        kept = sum(self.aligned.get(key) == job for key, job in wanted.items())
+        removed = len(self.aligned) - kept
+        self.aligned = wanted
+        return Alignment(added=len(wanted) - kept, removed=removed, kept=kept)
+
+    def next_due(self, key: JobKey) -> datetime | None:
+        return self._now + timedelta(minutes=1) if key in self.aligned else None
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+Script = Reply | Callable[[HttpRequest], Reply | Awaitable[Reply]] | BaseException
+
+
+class ScriptedCaller:
+    """Answers with the next line of its script, the last line for ever; notes what it was asked.
+
+    A line is a Reply, an exception to raise, or a function of the request (plain or async).
+    """
+
+    def __init__(self, *script: Script) -> None:
+        self._script = list(script) or [Reply(status=200, body=b"ok", latency_ms=1.0)]
+        self.requests: list[HttpRequest] = []
+        self.timeouts: list[timedelta] = []
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self.cancelled = 0
+        self.closed = False
+
+    async def call(self, request: HttpRequest, timeout: timedelta) -> Reply:  # noqa: ASYNC109 - the port's own word
+        self.requests.append(request)
+        self.timeouts.append(timeout)
+        line = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            return await self._answer(line, request)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.in_flight -= 1
+
+    async def _answer(self, line: Script, request: HttpRequest) -> Reply:
+        if isinstance(line, BaseException):
+            raise line
+        if isinstance(line, Reply):
+            await asyncio.sleep(0)
+            return line
+        answer = line(request)
+        return answer if isinstance(answer, Reply) else await answer
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class Gate:
+    """A script line that answers only once it is opened: ``ScriptedCaller(gate)``."""
+
+    def __init__(self, reply: Reply | None = None) -> None:
+        self._reply = reply or Reply(status=200, latency_ms=1.0)
+        self._open = asyncio.Event()
+
+    async def __call__(self, request: HttpRequest) -> Reply:
+        await self._open.wait()
+        return self._reply
+
+    def open(self) -> None:
+        self._open.set()
+
+
+class MemoryStore:
+    """The Store port in dictionaries.
+
+    ``away`` makes every verb raise; ``lose_answers`` makes the next so many writes happen and then raise, as when the
+    database's reply is lost. ``calls`` counts verbs, ``batches`` notes the sizes of claims and finishes.
+    """
+
+    def __init__(self) -> None:
+        self.away = False
+        self.lose_answers = 0
+        self.calls: Counter[str] = Counter()
+        self.batches: list[tuple[str, int]] = []
+        self.stored_jobs: dict[JobKey, StoredJob] = {}
+        self.stored_applications: dict[str, ApplicationState] = {}
+        self.reports: dict[str, SyncReport] = {}
+        self.stored_runs: dict[str, Run] = {}
+        self.tokens: dict[str, tuple[str, str, datetime]] = {}
+        self.stored_processes: dict[str, Process] = {}
+        self.opened = False
+
+    async def _enter(self, verb: str) -> None:
+        self.calls[verb] += 1
+        await asyncio.sleep(0)
+        if self.away:
+            raise StoreUnavailableError("the store is away")
+
+    def _leave(self) -> None:
+        if self.lose_answers:
+            self.lose_answers -= 1
+            raise StoreUnavailableError("the store's answer was lost")
+
+    async def open(self) -> None:
+        await self._enter("open")
+        self.opened = True
+
+    async def close(self) -> None:
+        self.opened = False
+
+    async def check(self) -> str:
+        await self._enter("check")
+        return "memory"
+
+    async def jobs(self) -> Sequence[StoredJob]:
+        await self._enter("jobs")
+        return [self.stored_jobs[key] for key in sorted(self.stored_jobs)]
+
+    async def job(self, key: JobKey) -> StoredJob | None:
+        await self._enter("job")
+        return self.stored_jobs.get(key)
+
+    async def applications(self) -> Sequence[ApplicationState]:
+        await self._enter("applications")
+        return [self.stored_applications[name] for name in sorted(self.stored_applications)]
+
+    async def apply(
+        self,
+        *,
+        jobs: Iterable[StoredJob] = (),
+        removed_jobs: Iterable[JobKey] = (),
+        applications: Iterable[ApplicationState] = (),
+        removed_applications: Iterable[str] = (),
+    ) -> None:
+        jobs, removed_jobs = list(jobs), list(removed_jobs)
+        applications, removed_applications = list(applications), list(removed_applications)
+        if not (jobs or removed_jobs or applications or removed_applications):
+            return
+        await self._enter("apply")
+        self.stored_jobs.update({job.key: job for job in jobs})
+        self.stored_applications.update({state.name: state for state in applications})
+        for key in removed_jobs:
+            self.stored_jobs.pop(key, None)
+        for name in removed_applications:
+            self.stored_applications.pop(name, None)
+        self._leave()
+
+    async def record(self, report: SyncReport) -> None:
+        await self._enter("record")
+        self.reports[report.id] = report
+        for old in sorted(self.reports)[:-1000]:
+            del self.reports[old]
+        self._leave()
+
+    async def syncs(self, limit: int, *, before: str | None = None) -> Sequence[SyncReport]:
+        await self._enter("syncs")
+        ids = sorted((i for i in self.reports if before is None or i < before), reverse=True)
+        return [self.reports[i] for i in ids[:limit]]
+
+    async def claim(self, runs: Sequence[Run]) -> frozenset[str]:
+        await self._enter("claim")
+        self.batches.append(("claim", len(runs)))
+        for run in runs:
+            self.stored_runs.setdefault(run.id, run)
+        self._leave()
+        stored = self.stored_runs
+        return frozenset(
+            run.id for run in runs if (stored[run.id].owner, stored[run.id].claimed_at) == (run.owner, run.claimed_at)
+        )
+
+    async def finish(self, runs: Sequence[Run]) -> None:
+        await self._enter("finish")
+        self.batches.append(("finish", len(runs)))
+        for run in runs:
+            stored = self.stored_runs.get(run.id)
+            if stored is not None and stored.outcome is Outcome.RUNNING:
+                self.stored_runs[run.id] = run
+        self._leave()
+
+    async def run(self, run_id: str) -> Run | None:
+        await self._enter("run")
+        return self.stored_runs.get(run_id)
+
+    async def runs(self, query: RunQuery) -> Sequence[Run]:
+        await self._enter("runs")
+        found = [run for run in self._matching(query) if query.before is None or run.id < query.before]
+        return sorted(found, key=lambda run: run.id, reverse=True)[: query.limit]
+
+    def _matching(self, query: RunQuery) -> list[Run]:
+        return [
+            run
+            for run in self.stored_runs.values()
+            if (query.application is None or run.key.application == query.application)
+            and (query.api is None or run.key.api == query.api)
+            and (not query.outcomes or run.outcome in query.outcomes)
+            and (query.cause is None or run.cause is query.cause)
+            and (query.since is None or run.slot >= query.since)
+            and (query.until is None or run.slot < query.until)
+        ]
+
+    async def unfinished(self) -> Sequence[Run]:
+        await self._enter("unfinished")
+        return sorted((r for r in self.stored_runs.values() if r.outcome is Outcome.RUNNING), key=lambda run: run.id)
+
+    async def last_runs(self, keys: Collection[JobKey] | None = None) -> Mapping[JobKey, Run]:
+        await self._enter("last_runs")
+        newest: dict[JobKey, Run] = {}
+        for run in self.stored_runs.values():
+            if (keys is None or run.key in keys) and (run.key not in newest or newest[run.key].id < run.id):
+                newest[run.key] = run
+        return newest
+
+    async def tally(self, query: RunQuery) -> Sequence[Tally]:
+        await self._enter("tally")
+        counts: Counter[tuple[datetime, Outcome, int | None]] = Counter()
+        for run in self._matching(query):
+            if run.outcome is not Outcome.RUNNING:
+                hour = run.slot.replace(minute=0, second=0, microsecond=0)
+                latency = None if run.latency_ms is None else round(run.latency_ms)
+                counts[hour, run.outcome, latency] += 1
+        return [Tally(hour, outcome, latency, n) for (hour, outcome, latency), n in counts.items()]
+
+    async def remember(self, token: str, fingerprint: str, run_id: str, at: datetime) -> tuple[str, str]:
+        await self._enter("remember")
+        stands = self.tokens.setdefault(token, (fingerprint, run_id, at))
+        self._leave()
+        return stands[0], stands[1]
+
+    async def beat(self, process: Process) -> None:
+        await self._enter("beat")
+        self.stored_processes[process.id] = process
+        self._leave()
+
+    async def processes(self) -> Sequence[Process]:
+        await self._enter("processes")
+        return sorted(self.stored_processes.values(), key=lambda process: process.seen_at, reverse=True)
+
+    async def farewell(self, process_id: str) -> None:
+        await self._enter("farewell")
+        self.stored_processes.pop(process_id, None)
+
+    async def expire(self, *, before: datetime, keep_per_job: int) -> int:
+        await self._enter("expire")
+        by_job: dict[JobKey, list[Run]] = {}
+        for run in sorted(self.stored_runs.values(), key=lambda run: run.id, reverse=True):
+            by_job.setdefault(run.key, []).append(run)
+        gone = [
+            run.id
+            for runs in by_job.values()
+            for place, run in enumerate(runs)
+            if place and run.outcome is not Outcome.RUNNING and (run.slot < before or place >= keep_per_job)
+        ]
+        for run_id in gone:
+            del self.stored_runs[run_id]
+        self.tokens = {token: kept for token, kept in self.tokens.items() if kept[2] >= before}
+        self.stored_processes = {i: p for i, p in self.stored_processes.items() if p.seen_at >= before}
+        return len(gone)
+
+    def seed(self, *runs: Run) -> None:
+        """Put runs in as they are, without a claim."""
+        self.stored_runs.update({run.id: replace(run) for run in runs})
