@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from reconciler.core.model import (
@@ -40,8 +40,10 @@ def format_instant(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-Instant = Annotated[datetime, PlainSerializer(format_instant, return_type=str)]
-Duration = Annotated[timedelta, PlainSerializer(format_duration, return_type=str)]
+_INSTANT_SCHEMA = {"type": "string", "format": "date-time", "examples": ["2026-03-29T01:00:00.000Z"]}
+_DURATION_SCHEMA = {"type": "string", "examples": ["30s", "2h30m"]}
+Instant = Annotated[datetime, PlainSerializer(format_instant, return_type=str), WithJsonSchema(_INSTANT_SCHEMA)]
+Duration = Annotated[timedelta, PlainSerializer(format_duration, return_type=str), WithJsonSchema(_DURATION_SCHEMA)]
 
 
 class View(BaseModel):

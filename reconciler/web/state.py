@@ -1,0 +1,58 @@
+"""What HTTP needs from the process it stands in; ``reconciler.app`` fills it. Forbidden here: behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Protocol, cast
+
+from fastapi import Depends, Request
+from pydantic import SecretStr
+
+from reconciler.core.model import JobKey, Overrides, Run
+from reconciler.ports import Store
+from reconciler.web.metrics import Metrics
+
+
+class Trigger(Protocol):
+    """Starts one manual run and returns as soon as it is claimed."""
+
+    async def __call__(self, key: JobKey, overrides: Overrides, idempotency_key: str | None, /) -> Run:
+        """Claim and start a run.
+
+        Raises:
+            NotFoundError: there is no such job.
+            IdempotencyConflictError: the key was used before with another request.
+            StoreUnavailableError: the store is away; nothing was sent.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebState:
+    """What HTTP reads and calls.
+
+    Attributes:
+        now: the present instant, aware, UTC.
+        readiness: why this process is not ready; empty for ready.
+        trigger_token: who sends it may trigger; ``None`` closes the address.
+        source: its name for people.
+        next_due: when this process will next wake for a job; ``None`` if never.
+    """
+
+    store: Store
+    now: Callable[[], datetime]
+    trigger: Trigger
+    readiness: Callable[[], Awaitable[Sequence[str]]]
+    metrics: Metrics
+    trigger_token: SecretStr | None
+    version: str
+    source: str
+    next_due: Callable[[JobKey], datetime | None]
+
+
+async def _state(request: Request) -> WebState:
+    return cast("WebState", request.app.state.web)
+
+
+State = Annotated[WebState, Depends(_state)]
