@@ -9,6 +9,7 @@
     ├── ScheduleError               a schedule that can never be understood            a problem at its place
     ├── NotFoundError               a job, a run, a zone that does not exist           exit 1
     ├── UnsafePlanError             the prune brake: too much would be removed         exit 1
+    ├── OverridesError              a manual trigger asks for what cannot be sent      exit 1, HTTP 422
     ├── IdempotencyConflictError    an Idempotency-Key met again with another request  HTTP 422
     └── ListenError                 the HTTP address cannot be bound                   exit 2
 
@@ -59,6 +60,12 @@ class NotFoundError(ReconcilerError):
 
 class UnsafePlanError(ReconcilerError):
     """Applying the plan would remove more than the prune brake lets pass."""
+
+    exit_code = 1
+
+
+class OverridesError(ReconcilerError):
+    """What a manual trigger wants replaced cannot be sent: a header that is not ours to set, a body for a GET."""
 
     exit_code = 1
 

@@ -378,7 +378,7 @@ class Snapshot:
     Attributes:
         revision: commit id, or digest of the folder's content.
         files: path relative to the source -> content id. Unreadable files are in ``problems`` instead.
-        texts: path -> content, only for files whose content id the reader had not seen before.
+        texts: path -> content, only for files that the reader did not know with this content id.
         problems: files that could not be read; their presence stops every removal in this pass.
     """
 
@@ -407,8 +407,10 @@ class Reply:
         body: at most the cap; content codings that we bound are undone.
         retry_after: the header's text, if there was one.
         content_type: the header's text, if there was one.
+        location: where a redirect leads, if the answer is one.
         error: what went wrong: a timeout, a reset, a body over the cap; ``None`` for a complete answer.
         sent: False only where it is certain that the request never left.
+        transient: False where an error would be the same again, such as a refused address.
         latency_ms: from sending to the last byte, or to the failure.
     """
 
@@ -416,6 +418,8 @@ class Reply:
     body: bytes = b""
     retry_after: str | None = None
     content_type: str | None = None
+    location: str | None = None
     error: str | None = None
     sent: bool = True
+    transient: bool = True
     latency_ms: float = 0.0
