@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 SOURCE ?= manifests/
 
-.PHONY: run test check bench format clean
+.PHONY: run test lint check bench format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -32,12 +32,14 @@ run: .venv/run
 test: .venv/dev
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
-check: .venv/dev
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n auto --cov --cov-report=term $(ARGS)
+lint: .venv/dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+check: lint
+	@$(BIN)/python -m pytest -n auto --cov --cov-report=term $(ARGS)
 
 bench: .venv/dev
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -1,0 +1,211 @@
+"""A folder of manifests as a source: read by content, watched for changes.
+
+Symlinks that leave the folder are refused, hidden names are passed over. Forbidden here: looking into a manifest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import stat
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import time_ns
+from types import MappingProxyType
+
+import watchfiles
+
+from reconciler.core.model import Problem, Snapshot
+from reconciler.errors import SourceError, SourceUnavailableError
+
+SUFFIXES = (".yaml", ".yml")
+MAX_FILE_BYTES = 1 << 20
+_RACY_NS = 2_000_000_000  # a file written this recently may change again within one tick of its timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A file's content id, and the metadata under which it was read."""
+
+    signature: tuple[int, int, int]
+    content_id: str
+
+
+class _RefusedError(Exception):
+    """A link that must not be followed."""
+
+
+_Found = tuple[str, str, os.stat_result]  # name within the source, path, metadata
+
+
+class FolderSource:
+    """A folder, or a single file, of manifests."""
+
+    def __init__(self, path: Path, *, interval: float = 60.0) -> None:
+        """Name the folder or file, and the seconds after which it is read again unasked (network file systems)."""
+        self._path = path
+        self._interval = interval
+        self._seen: dict[str, _Seen] = {}
+        self._last: tuple[dict[str, str], tuple[Problem, ...], str] | None = None
+
+    @property
+    def name(self) -> str:
+        """The path as it was given."""
+        return str(self._path)
+
+    async def fetch(self, known: Mapping[str, str]) -> Snapshot:
+        """Read every manifest file; see ``ports.Source``."""
+        return await asyncio.to_thread(self.read, known)
+
+    def read(self, known: Mapping[str, str] = MappingProxyType({})) -> Snapshot:
+        """Read at once, in the calling thread.
+
+        Raises:
+            SourceError: it is neither a folder nor a file.
+            SourceUnavailableError: it does not exist or cannot be read at present.
+        """
+        self._must_be_readable()
+        files: dict[str, str] = {}
+        texts: dict[str, bytes] = {}
+        problems: list[Problem] = []
+        for name, path, info in self._walk(problems):
+            try:
+                content_id, text = self._content(name, path, info, known.get(name))
+            except OSError as error:
+                problems.append(_problem(name, f"cannot be read: {error.strerror}"))
+                continue
+            files[name] = content_id
+            if text is not None:
+                texts[name] = text
+        if not files and not problems:
+            problems.append(_problem(self.name, "there are no manifests here (*.yaml, *.yml)"))
+        revision = self._revision_of(files, tuple(problems))
+        return Snapshot(revision=revision, files=files, texts=texts, problems=tuple(problems))
+
+    def _revision_of(self, files: dict[str, str], problems: tuple[Problem, ...]) -> str:
+        """The revision; computed anew only where anything differs from the last time."""
+        if self._last is None or self._last[0] != files or self._last[1] != problems:
+            self._last = (files, problems, _revision(files, problems))
+            self._seen = {name: seen for name, seen in self._seen.items() if name in files}
+        return self._last[2]
+
+    def _must_be_readable(self) -> None:
+        try:
+            mode = self._path.stat().st_mode
+            if stat.S_ISDIR(mode):
+                os.scandir(self._path).close()
+            elif not stat.S_ISREG(mode):
+                raise SourceError(f"the source {self._path} is neither a folder nor a file")
+        except FileNotFoundError:
+            raise SourceUnavailableError(
+                f"the source {self._path} does not exist; name a folder of manifests, or make it"
+            ) from None
+        except OSError as error:
+            raise SourceUnavailableError(f"the source {self._path} cannot be read: {error.strerror}") from error
+
+    def _walk(self, problems: list[Problem]) -> Iterator[_Found]:
+        if self._path.is_file():
+            return iter([(self._path.name, str(self._path), self._path.stat())])
+        root = os.path.realpath(self._path)
+        return _scan(root, "", root, frozenset({root}), problems)
+
+    def _content(self, name: str, path: str, info: os.stat_result, known: str | None) -> tuple[str, bytes | None]:
+        """The content id, and the content where the reader does not know it yet."""
+        signature = (info.st_mtime_ns, info.st_size, info.st_ino)
+        seen = self._seen.get(name)
+        if seen is not None and seen.signature == signature and seen.content_id == known:
+            return seen.content_id, None
+        if not stat.S_ISREG(info.st_mode):
+            raise OSError(0, "it is not a regular file")
+        with Path(path).open("rb") as file:
+            text = file.read(MAX_FILE_BYTES + 1)
+        content_id = hashlib.blake2b(text, digest_size=16).hexdigest()
+        if time_ns() - info.st_mtime_ns > _RACY_NS:
+            self._seen[name] = _Seen(signature, content_id)
+        else:
+            self._seen.pop(name, None)
+        return content_id, None if content_id == known else text
+
+    async def changes(self) -> AsyncIterator[None]:
+        """Yield when a file was written, and every ``interval`` seconds; survives the folder's removal."""
+        while True:
+            try:
+                async for _ in watchfiles.awatch(
+                    self._path,
+                    debounce=200,
+                    step=50,
+                    rust_timeout=round(self._interval * 1000),
+                    yield_on_timeout=True,
+                    watch_filter=None,
+                    recursive=True,
+                ):
+                    yield
+            except (FileNotFoundError, OSError, RuntimeError):
+                await asyncio.sleep(1)
+                yield
+
+
+def _scan(folder: str, prefix: str, root: str, trail: frozenset[str], problems: list[Problem]) -> Iterator[_Found]:
+    """Every manifest file below ``folder``, in order of name; ``trail`` are the folders above, against loops.
+
+    Names are kept as plain text: ten thousand Path objects would cost more than all the rest.
+    """
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        problems.append(_problem(prefix.rstrip("/"), f"cannot be read: {error.strerror}"))
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        name = prefix + entry.name
+        try:
+            name.encode()
+            target = _target(entry, root, trail)
+            if _is_folder(entry):
+                yield from _scan(entry.path, f"{name}/", root, trail | {target}, problems)
+            elif name.endswith(SUFFIXES):
+                yield name, entry.path, entry.stat()
+        except UnicodeEncodeError:
+            problems.append(_problem(name.encode("utf-8", "replace").decode(), "the file's name is not UTF-8"))
+        except _RefusedError as error:
+            problems.append(_problem(name, str(error)))
+        except OSError as error:
+            problems.append(_problem(name, f"cannot be read: {error.strerror}"))
+
+
+def _target(entry: os.DirEntry[str], root: str, trail: frozenset[str]) -> str:
+    """Where an entry really stands.
+
+    Raises:
+        _RefusedError: it is a link that leaves the source or leads back.
+    """
+    if not entry.is_symlink():
+        return entry.path
+    target = os.path.realpath(entry.path)
+    if target != root and not target.startswith(root.rstrip("/") + "/"):
+        raise _RefusedError("the link leaves the source; it is refused")
+    if target in trail:
+        raise _RefusedError("the link leads back to where it stands")
+    return target
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return Path(entry.path).is_dir() if entry.is_symlink() else entry.is_dir()
+
+
+def _revision(files: dict[str, str], problems: tuple[Problem, ...]) -> str:
+    """A digest of names and contents: the same files are the same revision, wherever they stand."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(files):
+        digest.update(f"{name}\0{files[name]}\0".encode())
+    for problem in problems:
+        digest.update(f"{problem}\0".encode("utf-8", "replace"))
+    return digest.hexdigest()
+
+
+def _problem(file: str, message: str) -> Problem:
+    return Problem(file=file, line=1, column=1, field="", message=message)

@@ -1,0 +1,92 @@
+"""The log: structlog, as short lines for people on a terminal and as JSON lines for machines.
+
+Forbidden here: deciding what is worth logging.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Mapping, MutableMapping
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import structlog
+
+_MARKS = {
+    "succeeded": ("✓", "\x1b[32m"),
+    "failed": ("✗", "\x1b[31m"),
+    "skipped": ("–", "\x1b[2m"),
+    "missed": ("!", "\x1b[33m"),
+    "unknown": ("?", "\x1b[33m"),
+}
+_LEVEL_COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
+_RESET = "\x1b[0m"
+_WORDLESS = frozenset({"event", "level", "timestamp", "exception"})
+
+EventDict = MutableMapping[str, Any]
+
+
+def configure(style: str, stream: TextIO | None = None) -> str:
+    """Set up the log of this process; returns the style chosen.
+
+    Args:
+        style: ``text``, ``json``, or ``auto``: text where the stream is a terminal.
+        stream: where lines go; standard output unless given.
+    """
+    stream = stream or sys.stdout
+    chosen = style if style != "auto" else "text" if stream.isatty() else "json"
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _people(colour=stream.isatty()) if chosen == "text" else structlog.processors.JSONRenderer(default=str),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        cache_logger_on_first_use=False,
+    )
+    # What libraries say through the standard logging module goes the same way, warnings and worse only.
+    logging.basicConfig(handlers=[_ToStructlog()], level=logging.WARNING, force=True)
+    return chosen
+
+
+class _ToStructlog(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        structlog.get_logger().log(record.levelno, record.getMessage(), logger=record.name, exc_info=error or False)
+
+
+def _people(*, colour: bool) -> Callable[[Any, str, EventDict], str]:
+    """A renderer for terminals: a time, a mark, and what happened."""
+
+    def render(_logger: Any, _method: str, event: EventDict) -> str:
+        when = datetime.fromisoformat(str(event["timestamp"])).astimezone(UTC)
+        line = _run_line(event) if event["event"] == "run" else _plain_line(event)
+        paint = _colour(event) if colour else ""
+        text = f"{when:%H:%M:%S}Z  {paint}{line}{_RESET if paint else ''}"
+        return f"{text}\n{event['exception']}" if event.get("exception") else text
+
+    return render
+
+
+def _colour(event: Mapping[str, Any]) -> str:
+    if event["event"] == "run":
+        return _MARKS.get(event["outcome"], ("", ""))[1]
+    return _LEVEL_COLOURS.get(event["level"], "")
+
+
+def _run_line(event: Mapping[str, Any]) -> str:
+    mark = _MARKS.get(event["outcome"], ("·", ""))[0]
+    status = event.get("status") or "—"
+    latency = event.get("latency_ms")
+    spent = f"{latency:.0f} ms" if latency is not None else "—"
+    attempts = f"  attempt {event['attempts']}" if event.get("attempts", 1) > 1 else ""
+    reason = f"  {event['outcome']}: {event['reason']}" if event.get("reason") else ""
+    return f"{mark} {event['job']:<32} {status:>4} {spent:>8}{attempts}{reason}".rstrip()
+
+
+def _plain_line(event: Mapping[str, Any]) -> str:
+    words = [f"{name}={value}" for name, value in event.items() if name not in _WORDLESS and value not in ("", None)]
+    return "  ".join([str(event["event"]), *words])
