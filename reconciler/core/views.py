@@ -30,6 +30,7 @@ from reconciler.core.model import (
 from reconciler.core.timetable import Timetable, words
 from schemas.base import format_duration
 
+SYNCS_LOOKED_AT = 20  # to find the present revision behind syncs that could not read the source
 SHOWN_RUNNING = 20  # runs in flight that `status` names; their number is always whole
 
 T = TypeVar("T")
@@ -128,7 +129,10 @@ class RunView(RunBrief):
 
 
 class JobView(View):
-    """A job as it stands in the store, with what comes next and what came last."""
+    """A job as it stands in the store, with what comes next and what came last.
+
+    ``next_due`` is when the process that answers will really wake for it; commands leave it null.
+    """
 
     key: str
     application: str
@@ -148,6 +152,7 @@ class JobView(View):
     suspend: bool
     held: bool
     next_runs: tuple[Instant, ...]
+    next_due: Instant | None = None
     last_run: RunBrief | None = None
     revision: str
     file: str
@@ -261,54 +266,23 @@ class StatusFacts:
 
 def schedule_view(schedule: Schedule) -> ScheduleView:
     """A schedule as people read it."""
-    return ScheduleView(
-        declared=schedule.declared,
-        words=words(schedule),
-        time_zone=schedule.zone,
-        cron=schedule.cron,
-        every=schedule.every,
-        at=schedule.at,
-        starts_at=schedule.starts_at,
-        ends_at=schedule.ends_at,
-    )
+    return ScheduleView(**_alike(ScheduleView, schedule), words=words(schedule), time_zone=schedule.zone)
+
+
+def _alike(view: type[View], source: object) -> dict[str, Any]:
+    """What the source has under the same names as the view."""
+    return {name: getattr(source, name) for name in view.model_fields if hasattr(source, name)}
 
 
 def run_brief(run: Run) -> RunBrief:
     """A run in a few words."""
-    return RunBrief(**_brief(run))
+    return RunBrief(**_alike(RunBrief, run), status=run.outcome.value)
 
 
 def run_view(run: Run) -> RunView:
     """A run in full."""
-    return RunView(
-        **_brief(run),
-        job=str(run.key),
-        application=run.key.application,
-        api=run.key.api,
-        claimed_at=run.claimed_at,
-        started_at=run.started_at,
-        attempts=tuple(AttemptView.model_validate(attempt) for attempt in run.attempts),
-        excerpt=run.excerpt,
-        revision=run.revision,
-        file=run.file,
-        line=run.line,
-        delivery=run.delivery,
-        overrides=run.overrides,
-        owner=run.owner,
-    )
-
-
-def _brief(run: Run) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "slot": run.slot,
-        "cause": run.cause.value,
-        "status": run.outcome.value,
-        "reason": run.reason,
-        "finished_at": run.finished_at,
-        "lateness_ms": run.lateness_ms,
-        "latency_ms": run.latency_ms,
-    }
+    application, api = run.key
+    return RunView(**_alike(RunView, run), status=run.outcome.value, job=str(run.key), application=application, api=api)
 
 
 def next_runs(job: Job, *, now: datetime, count: int) -> tuple[datetime, ...]:
@@ -332,37 +306,27 @@ def job_view(stored: StoredJob, *, held: bool, last: Run | None, now: datetime, 
         ScheduleError: the stored schedule has no meaning to this version.
     """
     job = stored.job
+    fields = _alike(JobView, job) | {
+        "key": str(job.key),
+        "schedule": schedule_view(job.schedule),
+        "last_run": run_brief(last) if last else None,
+    }
     return JobView(
-        key=str(job.key),
+        **fields,
         application=job.key.application,
         api=job.key.api,
-        description=job.description,
-        labels=job.labels,
-        schedule=schedule_view(job.schedule),
         method=job.request.method,
         url=job.request.url,
-        timeout=job.timeout,
-        retry=RetryView.model_validate(job.retry),
-        concurrency_policy=job.concurrency_policy,
-        starting_deadline=job.starting_deadline,
-        catch_up=job.catch_up,
-        delivery=job.delivery,
-        jitter=job.jitter,
-        suspend=job.suspend,
         held=held,
         next_runs=next_runs(job, now=now, count=count),
-        last_run=run_brief(last) if last else None,
         revision=stored.revision,
-        file=job.file,
-        line=job.line,
         since=stored.since,
     )
 
 
 def application_view(state: ApplicationState, *, jobs: int) -> ApplicationView:
     """An Application and the number of its jobs."""
-    fields = {name: getattr(state, name) for name in ApplicationView.model_fields if name != "jobs"}
-    return ApplicationView(**fields, jobs=jobs)
+    return ApplicationView(**_alike(ApplicationView, state), jobs=jobs)
 
 
 def sync_view(report: SyncReport) -> SyncView:

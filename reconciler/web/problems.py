@@ -5,10 +5,9 @@ Forbidden here: a traceback, a value that the client sent other than a name, any
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import quote
@@ -19,6 +18,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from reconciler.core.suggest import did_you_mean
 from reconciler.core.views import View
 from reconciler.errors import IdempotencyConflictError, NotFoundError, StoreUnavailableError
 
@@ -111,13 +111,7 @@ def problem(
     return JSONResponse(content, status, headers, MEDIA_TYPE)
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`` (did you mean `x`?)`` where a known name is near, else nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean `{near[0]}`?)" if near else ""
-
-
-def reasons_of(errors: Iterable[Any], known: Iterable[str], *, what: str) -> tuple[Reason, ...]:
+def reasons_of(errors: Iterable[Any], known: Collection[str], *, what: str) -> tuple[Reason, ...]:
     """Turn pydantic's errors into reasons, without the inputs that caused them.
 
     Args:
@@ -128,7 +122,7 @@ def reasons_of(errors: Iterable[Any], known: Iterable[str], *, what: str) -> tup
     return tuple(_reason(error, known, what) for error in errors)
 
 
-def _reason(error: Mapping[str, Any], known: Iterable[str], what: str) -> Reason:
+def _reason(error: Mapping[str, Any], known: Collection[str], what: str) -> Reason:
     place = [str(part) for part in error["loc"] if part not in ("query", "[key]")]
     message = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":

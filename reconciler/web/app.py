@@ -1,0 +1,28 @@
+"""Puts the addresses together into one ASGI app. Forbidden here: what any of them does."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from reconciler.web import documented, probes, problems, reading, trigger
+from reconciler.web.guard import Guard
+from reconciler.web.state import WebState
+
+
+def create(state: WebState) -> FastAPI:
+    """The app for this process; ``HttpServer`` serves it, tests call it in memory."""
+    app = FastAPI(
+        title="cron-reconciler",
+        version=state.version or "0",
+        description=documented.DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.web = state
+    app.add_middleware(Guard)
+    problems.install(app)
+    for router in (reading.router, trigger.router, probes.router):
+        app.include_router(router)
+    documented.install(app)
+    return app

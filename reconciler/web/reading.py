@@ -1,0 +1,273 @@
+"""The reading addresses below ``/api/v1``: they show what the store says. Forbidden here: writing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from reconciler.core import views
+from reconciler.core.model import JobKey, Run, RunQuery, StoredJob
+from reconciler.core.stats import StatsView, stats
+from reconciler.core.views import ApplicationView, JobView, Page, RunView, StatusView, SyncView
+from reconciler.ports import Store
+from reconciler.web import examples
+from reconciler.web.documented import ANYWHERE, READING, answers
+from reconciler.web.paging import page
+from reconciler.web.problems import Reason, invalid, refuse
+from reconciler.web.questions import (
+    ApisQuestion,
+    ApplicationsQuestion,
+    HistoryQuestion,
+    JobsQuestion,
+    RunsQuestion,
+    StatsQuestion,
+    SyncsQuestion,
+    is_name,
+    is_run_id,
+    job_key,
+)
+from reconciler.web.state import State, WebState
+
+router = APIRouter(prefix="/api/v1")
+
+ApplicationName = Annotated[str, Path(description="The Application's name.", examples=["billing"])]
+ApiName = Annotated[str, Path(description="The Api's name.", examples=["nightly-invoices"])]
+RunId = Annotated[str, Path(description="The run's id.", examples=[examples.RUN["id"]])]
+
+
+@router.get(
+    "/status",
+    tags=["status"],
+    summary="The whole at a glance",
+    responses=answers(examples.STATUS, *ANYWHERE, "store-unavailable"),
+)
+async def read_status(state: State) -> StatusView:
+    """Version, store, revision, readiness, jobs, runs in flight, outcomes of the last 24 hours, processes."""
+    store, now = state.store, state.now()
+    return views.status_view(
+        views.StatusFacts(
+            version=state.version,
+            now=now,
+            store=await store.check(),
+            source=state.source,
+            reasons=await state.readiness(),
+            jobs=await store.jobs(),
+            applications=await store.applications(),
+            running=await store.unfinished(),
+            syncs=await store.syncs(views.SYNCS_LOOKED_AT),
+            tallies=await store.tally(RunQuery(since=now - timedelta(hours=24))),
+            processes=await store.processes(),
+        )
+    )
+
+
+@router.get(
+    "/applications",
+    tags=["jobs"],
+    summary="All Applications",
+    responses=answers(examples.page_of(examples.APPLICATION), *READING),
+)
+async def list_applications(state: State, question: Annotated[ApplicationsQuestion, Query()]) -> Page[ApplicationView]:
+    """Every Application by name; a held one has problems and keeps its last good jobs."""
+    counts = _counts(await state.store.jobs())
+    found = [
+        one
+        for one in await state.store.applications()
+        if (question.cursor is None or one.name > question.cursor) and question.held in (None, one.held)
+    ]
+    return page(
+        found[: question.limit + 1],
+        question.limit,
+        kind=question.kind,
+        position=lambda one: one.name,
+        show=lambda one: views.application_view(one, jobs=counts.get(one.name, 0)),
+    )
+
+
+@router.get(
+    "/applications/{application}",
+    tags=["jobs"],
+    summary="One Application",
+    responses=answers(examples.APPLICATION, *ANYWHERE, "store-unavailable", "application-not-found"),
+)
+async def read_application(state: State, application: ApplicationName) -> ApplicationView:
+    """One Application, with the reason if it is held."""
+    if is_name(application):
+        for one in await state.store.applications():
+            if one.name == application:
+                return views.application_view(one, jobs=_counts(await state.store.jobs()).get(application, 0))
+    raise refuse("application-not-found", "No Application of this name is stored.")
+
+
+@router.get(
+    "/applications/{application}/apis",
+    tags=["jobs"],
+    summary="The jobs of an Application",
+    responses=answers(examples.page_of(examples.JOB), *READING, "application-not-found"),
+)
+async def list_apis(
+    state: State, application: ApplicationName, question: Annotated[ApisQuestion, Query()]
+) -> Page[JobView]:
+    """Every job of one Application by name."""
+    known = is_name(application) and application in {one.name for one in await state.store.applications()}
+    if not known:
+        raise refuse("application-not-found", "No Application of this name is stored.")
+    return await _jobs_page(state, question, application)
+
+
+@router.get("/cronjobs", tags=["jobs"], summary="All jobs", responses=answers(examples.page_of(examples.JOB), *READING))
+async def list_jobs(state: State, question: Annotated[JobsQuestion, Query()]) -> Page[JobView]:
+    """Every job by key, with its next runs and its last one."""
+    return await _jobs_page(state, question, question.application)
+
+
+@router.get(
+    "/cronjobs/{application}/{api}",
+    tags=["jobs"],
+    summary="One job",
+    responses=answers(examples.JOB, *ANYWHERE, "store-unavailable", "job-not-found"),
+)
+async def read_job(state: State, application: ApplicationName, api: ApiName) -> JobView:
+    """One job with everything that its manifest and its Application's defaults say."""
+    key = job_key(application, api)
+    stored = await state.store.job(key) if key else None
+    if key is None or stored is None:
+        raise refuse("job-not-found", "No job of this name is stored.")
+    held = await _held(state.store)
+    last = await state.store.last_runs([key])
+    return _show_job(state, stored, held, last)
+
+
+@router.get(
+    "/cronjobs/{application}/{api}/history",
+    tags=["runs"],
+    summary="The runs of a job",
+    responses=answers(examples.page_of(examples.RUN), *READING, "job-not-found"),
+)
+async def list_history(
+    state: State, application: ApplicationName, api: ApiName, question: Annotated[HistoryQuestion, Query()]
+) -> Page[RunView]:
+    """Its runs, newest slot first. A job that is gone keeps its history until the runs expire."""
+    key = job_key(application, api)
+    if key is None or not await _has_been(state.store, key):
+        raise refuse("job-not-found", "No job of this name is stored, and no run of it.")
+    return await _runs_page(state, question, question.query(application=application, api=api))
+
+
+@router.get("/runs", tags=["runs"], summary="Runs", responses=answers(examples.page_of(examples.RUN), *READING))
+async def list_runs(state: State, question: Annotated[RunsQuestion, Query()]) -> Page[RunView]:
+    """Runs of all jobs, newest slot first."""
+    return await _runs_page(state, question, question.query(application=question.application))
+
+
+@router.get(
+    "/runs/{run_id}",
+    tags=["runs"],
+    summary="One run",
+    responses=answers(examples.RUN, *ANYWHERE, "store-unavailable", "run-not-found"),
+)
+async def read_run(state: State, run_id: RunId) -> RunView:
+    """One run with its attempts and which revision, file and line declared it."""
+    run = await state.store.run(run_id.lower()) if is_run_id(run_id.lower()) else None
+    if run is None:
+        raise refuse("run-not-found", "No run of this id is stored.")
+    return views.run_view(run)
+
+
+@router.get("/syncs", tags=["status"], summary="Syncs", responses=answers(examples.page_of(examples.SYNC), *READING))
+async def list_syncs(state: State, question: Annotated[SyncsQuestion, Query()]) -> Page[SyncView]:
+    """What each sync saw and did, newest first."""
+    found = await state.store.syncs(question.limit + 1, before=question.cursor)
+    return page(found, question.limit, kind=question.kind, position=lambda one: one.id, show=views.sync_view)
+
+
+@router.get(
+    "/stats",
+    tags=["runs"],
+    summary="Figures",
+    responses=answers(examples.STATS, *READING, "application-not-found", "job-not-found"),
+)
+async def read_stats(state: State, question: Annotated[StatsQuestion, Query()]) -> StatsView:
+    """Totals, success rate, latency percentiles, UTC days and UTC hours of the day; the last 7 days unless told."""
+    try:
+        since, until = question.window(state.now())
+    except ValueError as error:
+        raise invalid([Reason(field="from", message=str(error))]) from None
+    tallies = await state.store.tally(question.query(since=since, until=until))
+    if not tallies:
+        await _refuse_unknown(state.store, question.application, question.api)
+    return stats(tallies, since=since, until=until, application=question.application, api=question.api)
+
+
+def _counts(jobs: Iterable[StoredJob]) -> Mapping[str, int]:
+    counts: dict[str, int] = {}
+    for stored in jobs:
+        counts[stored.key.application] = counts.get(stored.key.application, 0) + 1
+    return counts
+
+
+async def _held(store: Store) -> frozenset[str]:
+    return frozenset(one.name for one in await store.applications() if one.held)
+
+
+def _show_job(state: WebState, stored: StoredJob, held: frozenset[str], last: Mapping[JobKey, Run]) -> JobView:
+    view = views.job_view(stored, held=stored.key.application in held, last=last.get(stored.key), now=state.now())
+    return view.model_copy(update={"next_due": state.next_due(stored.key)})
+
+
+async def _jobs_page(state: WebState, question: ApisQuestion, application: str | None) -> Page[JobView]:
+    found: Sequence[StoredJob] = [
+        stored
+        for stored in await state.store.jobs()
+        if (application is None or stored.key.application == application)
+        and (question.cursor is None or stored.key > _key_of(question.cursor))
+        and question.suspend in (None, stored.job.suspend)
+    ]
+    if question.status:
+        last = await state.store.last_runs()
+        found = [stored for stored in found if (run := last.get(stored.key)) and run.outcome in question.status]
+        found = found[: question.limit + 1]
+    else:
+        found = found[: question.limit + 1]
+        last = await state.store.last_runs([stored.key for stored in found])
+    held = await _held(state.store)
+    return page(
+        found,
+        question.limit,
+        kind=question.kind,
+        position=lambda stored: str(stored.key),
+        show=lambda stored: _show_job(state, stored, held, last),
+    )
+
+
+def _key_of(position: str) -> JobKey:
+    application, _, api = position.partition("/")
+    return JobKey(application, api)
+
+
+async def _runs_page(state: WebState, question: HistoryQuestion, query: RunQuery) -> Page[RunView]:
+    found = await state.store.runs(query)
+    return page(found, question.limit, kind=question.kind, position=lambda run: run.id, show=views.run_view)
+
+
+async def _has_been(store: Store, key: JobKey) -> bool:
+    """Whether the job is stored, or was once: then runs of it are."""
+    if await store.job(key) is not None:
+        return True
+    return bool(await store.runs(RunQuery(application=key.application, api=key.api, limit=1)))
+
+
+async def _refuse_unknown(store: Store, application: str | None, api: str | None) -> None:
+    """Tell zero runs from a name that never was."""
+    if application is None:
+        return
+    if api is not None:
+        if not await _has_been(store, JobKey(application, api)):
+            raise refuse("job-not-found", "No job of this name is stored, and no run of it.")
+        return
+    stored = {one.name for one in await store.applications()}
+    if application not in stored and not await store.runs(RunQuery(application=application, limit=1)):
+        raise refuse("application-not-found", "No Application of this name is stored, and no run of it.")

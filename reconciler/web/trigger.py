@@ -1,0 +1,224 @@
+"""Run a job now. The one address that makes anything happen, hence closed until a token is set.
+
+Forbidden here: making the run; that is the app's callable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field, ValidationError
+
+from reconciler.core.model import Job, JobKey, Overrides
+from reconciler.core.views import View
+from reconciler.web import examples
+from reconciler.web.documented import ANYWHERE, answers
+from reconciler.web.guard import BODY_CAP, refuse_body
+from reconciler.web.problems import Reason, invalid, reasons_of, refuse
+from reconciler.web.questions import job_key
+from reconciler.web.reading import ApiName, ApplicationName
+from reconciler.web.state import State, WebState
+from schemas.base import ShortText, Strict
+from schemas.request import Headers, Scalar
+
+router = APIRouter(prefix="/api/v1")
+
+TOKEN_VARIABLE = "RECONCILER_TRIGGER_TOKEN"  # noqa: S105 - the variable's name
+BODY_DEADLINE = 10.0  # seconds that a client has to send its body
+
+_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+_JSON_TYPE = re.compile(r"application/(json|[\w.+-]+\+json)(\s*;\s*charset=\"?utf-8\"?)?\s*", re.IGNORECASE)
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class OverridesBody(Strict):
+    """What a trigger replaces for its one run; everything is optional."""
+
+    query: Mapping[ShortText, Scalar] = Field(default={}, description="Each parameter replaces the one of its name.")
+    headers: Headers = Field(default={}, description="Each header replaces the one of its name.")
+    json_body: Any = Field(default=None, alias="json", description="Replaces the body. Not for GET, HEAD, OPTIONS.")
+
+
+class Accepted(View):
+    """The run that was started, or that stands for this Idempotency-Key."""
+
+    run_id: str
+    href: str
+    status: str
+
+
+_DOCUMENTED = {
+    "security": [{"triggerToken": []}],
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "maxLength": 255},
+            "description": "The same key with the same request answers with the same run.",
+            "example": "incident-42",
+        }
+    ],
+    "requestBody": {
+        "required": False,
+        "content": {
+            "application/json": {
+                "schema": OverridesBody.model_json_schema(by_alias=True),
+                "example": examples.OVERRIDES,
+            }
+        },
+    },
+}
+
+
+@router.post(
+    "/cronjobs/{application}/{api}/trigger",
+    tags=["trigger"],
+    summary="Run a job now",
+    status_code=202,
+    response_model=Accepted,
+    openapi_extra=_DOCUMENTED,
+    responses=answers(
+        examples.ACCEPTED,
+        *ANYWHERE,
+        "invalid-request",
+        "unauthorized",
+        "trigger-disabled",
+        "job-not-found",
+        "request-timeout",
+        "unsupported-media-type",
+        "idempotency-conflict",
+        "store-unavailable",
+        status=202,
+    ),
+)
+async def trigger_job(
+    state: State, request: Request, response: Response, application: ApplicationName, api: ApiName
+) -> Accepted:
+    """Start one manual run, with the request's parts replaced for this one run if the body says so.
+
+    The answer names the run; read it until its status is no longer `running`. A suspended job may be triggered.
+    """
+    _authorize(state, request)
+    idempotency_key = _idempotency_key(request)
+    key = job_key(application, api)
+    body = _overrides(request, await _body(request))
+    job = await _job(state, key)
+    if "json_body" in body.model_fields_set and job.request.method in _BODILESS:
+        raise invalid([Reason(field="json", message=f"a {job.request.method} request carries no body")])
+    overrides = Overrides(
+        query=dict(body.query),
+        headers=dict(body.headers),
+        json=body.json_body,
+        has_json="json_body" in body.model_fields_set,
+    )
+    run = await state.trigger(job.key, overrides, idempotency_key)
+    href = f"/api/v1/runs/{run.id}"
+    response.headers["Location"] = href
+    return Accepted(run_id=run.id, href=href, status=run.outcome.value)
+
+
+def _authorize(state: WebState, request: Request) -> None:
+    """Let pass only who sends the token; compared in constant time."""
+    token = state.trigger_token.get_secret_value() if state.trigger_token else ""
+    if not token:
+        raise refuse("trigger-disabled", f"Nobody may trigger until {TOKEN_VARIABLE} is set where the reconciler runs.")
+    sent = request.headers.get("authorization", "")
+    scheme, _, given = sent.partition(" ")
+    if scheme.lower() != "bearer" or not given.strip():
+        headers = {"WWW-Authenticate": 'Bearer realm="reconciler"'}
+        raise refuse("unauthorized", "Send the token as Authorization: Bearer TOKEN.", headers=headers)
+    if not hmac.compare_digest(given.strip().encode("latin-1"), token.encode()):
+        headers = {"WWW-Authenticate": 'Bearer realm="reconciler", error="invalid_token"'}
+        raise refuse("unauthorized", "The token is not the one that is set here.", headers=headers)
+
+
+def _idempotency_key(request: Request) -> str | None:
+    sent = request.headers.getlist("idempotency-key")
+    if not sent:
+        return None
+    if len(sent) > 1 or not _IDEMPOTENCY_KEY.fullmatch(sent[0]):
+        message = "one value of 1 to 255 visible ASCII characters"
+        raise invalid([Reason(field="Idempotency-Key", message=message)])
+    return sent[0]
+
+
+async def _job(state: WebState, key: JobKey | None) -> Job:
+    stored = await state.store.job(key) if key else None
+    if stored is None:
+        raise refuse("job-not-found", "No job of this name is stored.")
+    return stored.job
+
+
+async def _body(request: Request) -> bytes:
+    """Read the body, bounded in size and time."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_DEADLINE):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > BODY_CAP:
+                    raise refuse_body()
+    except TimeoutError:
+        detail = f"The body did not arrive within {BODY_DEADLINE:g} seconds."
+        raise refuse("request-timeout", detail, headers={"Connection": "close"}) from None
+    return bytes(body)
+
+
+def _overrides(request: Request, body: bytes) -> OverridesBody:
+    if not body:
+        return OverridesBody()
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity" or not _JSON_TYPE.fullmatch(request.headers.get("content-type", "")):
+        raise refuse("unsupported-media-type", "Send JSON in UTF-8, uncompressed, as Content-Type: application/json.")
+    try:
+        content = parse_json(body)
+    except (ValueError, RecursionError) as error:
+        raise invalid([Reason(field="", message=_not_json(error))]) from None
+    if not isinstance(content, dict):
+        raise invalid([Reason(field="", message="the body must be a JSON object")])
+    try:
+        return OverridesBody.model_validate(content)
+    except ValidationError as error:
+        known = {field.alias or name for name, field in OverridesBody.model_fields.items()}
+        raise invalid(reasons_of(error.errors(include_input=False), known, what="field")) from None
+
+
+def parse_json(body: bytes) -> Any:
+    """Read strict JSON (RFC 8259): UTF-8, no NaN, no duplicate names, nothing that could not be written again.
+
+    Raises:
+        ValueError: it is not that.
+        RecursionError: it is nested too deeply.
+    """
+    content = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_unique)
+    # An unpaired surrogate or a number beyond every double can be read, but not sent.
+    json.dumps(content, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    return content
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return content
+
+
+def _not_json(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"the body is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
+    if isinstance(error, UnicodeError):
+        return "the body is not UTF-8"
+    if isinstance(error, RecursionError):
+        return "the body is nested too deeply"
+    return f"the body is not JSON: {error}"
