@@ -1,0 +1,128 @@
+"""From a declared schedule to a resolved one: every ``H``, macro, wall time and default made explicit.
+
+Forbidden here: which instants a schedule names (``core.timetable``), and the reading of cron fields (``core.cron``).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from reconciler.core import cron
+from reconciler.core.model import Schedule, whole_milliseconds
+from reconciler.core.zones import localise, zone_info
+from reconciler.errors import NotFoundError, ScheduleError
+from schemas.base import format_duration
+from schemas.schedule import At, Cron, Every, Frequency
+
+Declared = str | Cron | Every | At | Frequency
+
+
+def resolve(
+    schedule: Declared,
+    *,
+    zone: str,
+    starts_at: datetime | None,
+    ends_at: datetime | None,
+    seed: str,
+) -> Schedule:
+    """Make a declared schedule explicit.
+
+    Args:
+        schedule: as the manifest declares it; its own zone and bounds win over those given beside it.
+        zone: IANA name.
+        starts_at: no slot before it; naive means wall time in the zone.
+        ends_at: no slot after it; naive means wall time in the zone.
+        seed: what ``H`` is derived from: the job's key.
+
+    Raises:
+        ScheduleError: it has no meaning; the message names the field and what to write instead.
+    """
+    if not isinstance(schedule, str):
+        zone = schedule.time_zone or zone
+        starts_at = schedule.starts_at or starts_at
+        ends_at = schedule.ends_at or ends_at
+    _check_zone(zone)
+    starts = None if starts_at is None else _instant("startsAt", starts_at, zone)
+    ends = None if ends_at is None else _instant("endsAt", ends_at, zone)
+    if starts and ends and ends < starts:
+        raise ScheduleError(f"endsAt {_written(ends)} lies before startsAt {_written(starts)}: there is no slot")
+    match schedule:
+        case Every():
+            declared = f"every {format_duration(schedule.every)}"
+            return Schedule(declared=declared, every=schedule.every, zone=zone, starts_at=starts, ends_at=ends)
+        case At():
+            return _once(schedule.at, zone, starts, ends)
+        case Frequency():
+            declared, text = _in_words(schedule), _fields(schedule)
+        case Cron():
+            declared = text = schedule.cron
+        case _:
+            declared = text = schedule
+    resolved = _cron(schedule, declared, text, seed)
+    return Schedule(declared=declared, cron=resolved, zone=zone, starts_at=starts, ends_at=ends)
+
+
+def _cron(schedule: Declared, declared: str, text: str, seed: str) -> str:
+    try:
+        return cron.normalise(text, seed)
+    except ScheduleError as error:
+        if isinstance(schedule, Frequency):  # its fields are ours, not the user's
+            raise ScheduleError(f"{declared}: no year has such a day; change `day` or `month`") from error
+        raise
+
+
+def _once(at: datetime, zone: str, starts: datetime | None, ends: datetime | None) -> Schedule:
+    instant = _instant("at", at, zone)
+    if starts and instant < starts:
+        raise ScheduleError(f"at {_written(instant)} lies before startsAt {_written(starts)}: there is no slot")
+    if ends and instant > ends:
+        raise ScheduleError(f"at {_written(instant)} lies after endsAt {_written(ends)}: there is no slot")
+    return Schedule(declared=f"at {_written(at)}", at=instant, zone=zone, starts_at=starts, ends_at=ends)
+
+
+def _check_zone(zone: str) -> None:
+    try:
+        zone_info(zone)
+    except NotFoundError as error:
+        raise ScheduleError(f"timeZone: {error}") from error
+
+
+def _instant(field: str, value: datetime, zone: str) -> datetime:
+    """An instant in UTC, in whole milliseconds; a naive one is wall time in ``zone``."""
+    try:
+        return whole_milliseconds(value if value.tzinfo else localise(value, zone))
+    except OverflowError:
+        raise ScheduleError(f"{field} {_written(value)} is outside the years 1 to 9999 in UTC") from None
+
+
+def _written(value: datetime) -> str:
+    timespec = "milliseconds" if value.microsecond else "seconds"
+    return value.isoformat(sep=" ", timespec=timespec).replace("+00:00", " UTC")
+
+
+def _fields(schedule: Frequency) -> str:
+    """The cron fields of a frequency: five, or six where the time has seconds."""
+    hour, minute, *second = (str(int(part)) for part in schedule.time.split(":"))
+    day, month, weekday = "*", "*", "*"
+    if schedule.on:
+        weekday = ",".join(f"{name[:3]}L" if name.endswith("#L") else name for name in schedule.on)
+    elif schedule.frequency != "daily":
+        day = "L" if schedule.day == "last" else str(schedule.day or 1)
+    if schedule.frequency == "quarterly":
+        month = ",".join(str((schedule.month or 1) + quarter) for quarter in (0, 3, 6, 9))
+    elif schedule.frequency == "yearly":
+        month = str(schedule.month or 1)
+    return " ".join([*second, minute, hour, day, month, weekday])
+
+
+def _in_words(schedule: Frequency) -> str:
+    """For people, in the manifest's own terms: ``weekly on SUN at 09:45``."""
+    words: list[str] = [schedule.frequency]
+    if schedule.on:
+        words.append(f"on {', '.join(schedule.on)}")
+    elif schedule.frequency != "daily":
+        words.append("on the last day" if schedule.day == "last" else f"on day {schedule.day or 1}")
+    if schedule.frequency in ("quarterly", "yearly"):
+        words.append(f"of month {schedule.month or 1}")
+    words.append(f"at {schedule.time}")
+    return " ".join(words)
