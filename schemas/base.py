@@ -105,7 +105,7 @@ def check_zone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
-        raise ValueError(f"there is no time zone {value!r}; zones are named like Europe/Berlin") from None
+        raise ValueError("there is no such time zone; zones are named like Europe/Berlin") from None
     return value
 
 

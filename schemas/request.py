@@ -14,12 +14,13 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PlainValidator,
     StringConstraints,
     WithJsonSchema,
     model_validator,
 )
 
-from schemas.base import Duration, PositiveDuration, ShortText, Strict
+from schemas.base import PositiveDuration, ShortText, Strict
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2
 _STATUS = re.compile(r"[1-5]xx|[1-5]\d\d(-[1-5]\d\d)?")
@@ -52,15 +53,15 @@ def check_url(value: str) -> str:
     """
     if any(character.isspace() or not character.isprintable() for character in value):
         raise ValueError("a URL has no spaces or control characters; write %20 for a space")
+    if value.split(":", 1)[0].lower() not in ("http", "https"):
+        raise ValueError("a URL begins with http:// or https://")
+    if "@" in re.split(r"[/?#]", value.split("//", 1)[-1], maxsplit=1)[0]:
+        raise ValueError("a URL carries no credentials")
     try:
         parts = urlsplit(value)
         port = parts.port
-    except ValueError as error:
-        raise ValueError(f"not a URL: {error}") from None
-    if parts.scheme.lower() not in ("http", "https"):
-        raise ValueError("a URL begins with http:// or https://")
-    if "@" in parts.netloc:
-        raise ValueError("a URL carries no credentials")
+    except ValueError:  # its text may hold a part of the URL, such as a password without its @
+        raise ValueError("not a URL: its host or port cannot be read") from None
     if not parts.hostname or "\\" in value:
         raise ValueError("the URL names no host")
     if port == 0:
@@ -94,7 +95,7 @@ def check_header_name(value: str) -> str:
     if not _TOKEN.fullmatch(value):
         raise ValueError("not a header name")
     if value.lower() in _OWNED_HEADERS or value.lower().startswith("x-reconciler-"):
-        raise ValueError(f"{value} is set by the reconciler itself and cannot be declared")
+        raise ValueError("this header is set by the reconciler itself and cannot be declared")
     return value
 
 
@@ -125,13 +126,25 @@ def check_status(value: object) -> str:
     return text
 
 
-def _scalar(value: object) -> object:
+def _scalar(value: object) -> str:
     """Query and form values may be written as numbers and booleans; they are sent as text."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
-    return value
+    raise ValueError("must be a string, a number, true or false, or a list of these")
+
+
+def _parameter(value: object) -> str | tuple[str, ...]:
+    return tuple(map(_scalar, value)) if isinstance(value, list | tuple) else _scalar(value)
+
+
+def _once_each(headers: Mapping[str, str]) -> Mapping[str, str]:
+    if len({name.lower() for name in headers}) < len(headers):
+        raise ValueError("a header stands here twice; capitals make no difference")
+    return headers
 
 
 Url = Annotated[
@@ -143,12 +156,12 @@ Url = Annotated[
 Path = Annotated[str, AfterValidator(check_path), StringConstraints(max_length=2048)]
 HeaderName = Annotated[str, AfterValidator(check_header_name), StringConstraints(min_length=1, max_length=128)]
 HeaderValue = Annotated[str, AfterValidator(check_header_value), StringConstraints(max_length=8192)]
-Headers = Mapping[HeaderName, HeaderValue]
+Headers = Annotated[Mapping[HeaderName, HeaderValue], AfterValidator(_once_each)]
 _PARAMETER_SCHEMA = {"type": ["string", "number", "boolean"]}
-Scalar = Annotated[str, BeforeValidator(_scalar), WithJsonSchema(_PARAMETER_SCHEMA)]
+Scalar = Annotated[str, PlainValidator(_scalar), WithJsonSchema(_PARAMETER_SCHEMA)]
 Parameter = Annotated[
-    str | Annotated[tuple[Scalar, ...], Field(strict=False)],
-    BeforeValidator(_scalar),
+    str | tuple[str, ...],
+    PlainValidator(_parameter),
     WithJsonSchema({"anyOf": [_PARAMETER_SCHEMA, {"type": "array", "items": _PARAMETER_SCHEMA}]}),
 ]
 Parameters = Mapping[ShortText, Parameter]
@@ -186,6 +199,8 @@ class Request(Strict):
             raise ValueError(f"a {self.method} request carries no body")
         if self.content_type is not None and "text" not in bodies:
             raise ValueError("`contentType` goes with `text`")
+        if self.content_type is not None and any(name.lower() == "content-type" for name in self.headers):
+            raise ValueError("give the content type once: as `contentType` or among `headers`")
         return self
 
 
@@ -217,6 +232,3 @@ class Retry(Strict):
     max_delay: PositiveDuration = Field(
         default="5m", validate_default=True, description="Bounds each delay, and a server's Retry-After."
     )
-
-
-Jitter = Duration

@@ -63,6 +63,12 @@ def _weekday(value: str) -> str:
     return value
 
 
+def _day(value: object) -> int | str:
+    if value == "last" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 31):  # noqa: PLR2004 - days of a month
+        return value
+    raise ValueError("must be a day of the month, from 1 to 31, or last")
+
+
 def _time(value: object) -> str:
     if not isinstance(value, str) or not _TIME.fullmatch(value):
         raise ValueError('not a time of day; write it like "09:45"')
@@ -80,6 +86,11 @@ Weekday = Annotated[
     BeforeValidator(_upper),
     BeforeValidator(_weekday),
     WithJsonSchema({"type": "string", "examples": ["SUN", "MON#2", "FRI#L"]}),
+]
+DayOfMonth = Annotated[
+    int | Literal["last"],
+    PlainValidator(_day),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": 31}, {"const": "last"}]}),
 ]
 TimeOfDay = Annotated[str, BeforeValidator(_time), Field(examples=["09:45", "23:59:30"])]
 CronText = Annotated[
@@ -126,9 +137,7 @@ class Frequency(Bounds):
     on: Annotated[tuple[Weekday, ...], Field(strict=False), BeforeValidator(_listed)] = Field(
         default=(), description="Weekdays: SUN, or in a month MON#2 (the second) and FRI#L (the last)."
     )
-    day: Annotated[int, Field(ge=1, le=31)] | Literal["last"] | None = Field(
-        default=None, description="Day of the month; months without it are skipped."
-    )
+    day: DayOfMonth | None = Field(default=None, description="Day of the month; months without it are skipped.")
     month: Annotated[int, Field(ge=1, le=12)] | None = Field(
         default=None, description="yearly: the month; quarterly: the month within the quarter, 1 to 3."
     )
@@ -158,7 +167,7 @@ class Frequency(Bounds):
             raise ValueError(f"{self.frequency} takes weekdays with their place, such as MON#2 or FRI#L")
         if self.month is not None and self.frequency == "monthly":
             raise ValueError("monthly takes no `month`; use yearly for one month of the year")
-        if self.month is not None and self.frequency == "quarterly" and self.month > 3:  # noqa: PLR2004
+        if self.month is not None and self.frequency == "quarterly" and self.month > 3:  # noqa: PLR2004 - months of a quarter
             raise ValueError("quarterly counts `month` within the quarter, 1 to 3")
 
 
