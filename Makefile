@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 SOURCE ?= manifests/
 
-.PHONY: run test lint check bench format clean
+.PHONY: run test lint check bench docs format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -43,6 +43,9 @@ check: lint
 
 bench: .venv/dev
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: .venv/dev
+	@$(BIN)/python -m docs.generate
 
 format: .venv/dev
 	$(BIN)/ruff format .

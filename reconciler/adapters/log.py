@@ -63,7 +63,7 @@ def _people(*, colour: bool) -> Callable[[Any, str, EventDict], str]:
 
     def render(_logger: Any, _method: str, event: EventDict) -> str:
         when = datetime.fromisoformat(str(event["timestamp"])).astimezone(UTC)
-        line = _run_line(event) if event["event"] == "run" else _plain_line(event)
+        line = _LINES.get(event["event"], _plain_line)(event)
         paint = _colour(event) if colour else ""
         text = f"{when:%H:%M:%S}Z  {paint}{line}{_RESET if paint else ''}"
         return f"{text}\n{event['exception']}" if event.get("exception") else text
@@ -90,3 +90,39 @@ def _run_line(event: Mapping[str, Any]) -> str:
 def _plain_line(event: Mapping[str, Any]) -> str:
     words = [f"{name}={value}" for name, value in event.items() if name not in _WORDLESS and value not in ("", None)]
     return "  ".join([str(event["event"]), *words])
+
+
+def _ready_line(event: Mapping[str, Any]) -> str:
+    """What a person wants to know at the start, one fact a line."""
+    rows = (
+        ("source", f"{event['source']}, {event['files']} files, revision {event['revision']}"),
+        ("store", event["store"]),
+        ("jobs", f"{event['jobs']}, {event['suspended']} of them suspended"),
+        ("next", ", ".join(event["next"]) or "nothing is due"),
+        ("http", f"{event['address']}, documentation at {event['address']}/docs"),
+    )
+    return "\n".join(
+        [f"cron-reconciler {event['version']} is ready", *(f"           {name:<8}{text}" for name, text in rows)]
+    )
+
+
+def _sync_line(event: Mapping[str, Any]) -> str:
+    changes = f"+{event['added']} ~{event['changed']} -{event['removed']}"
+    kept = f"  {event['kept']} kept" if event["kept"] else ""
+    held = f"  held: {event['held']}" if event["held"] else ""
+    error = f"  {event['error']}" if event["error"] else ""
+    revision = f"  revision {event['revision']}" if event["revision"] else ""
+    spent = f"{event['duration_ms']:.0f} ms"
+    return f"sync {event['result']}  {changes}  {event['jobs']} jobs{revision}  {spent}{kept}{held}{error}"
+
+
+def _problem_line(event: Mapping[str, Any]) -> str:
+    return f"  {event['text']}"
+
+
+_LINES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "run": _run_line,
+    "ready": _ready_line,
+    "sync": _sync_line,
+    "problem": _problem_line,
+}

@@ -1,0 +1,115 @@
+"""A process that does one thing and ends: one sync, one run, the checks.
+
+Forbidden here: words for people beyond a finding's text.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+from reconciler.adapters.caller import HttpCaller
+from reconciler.adapters.clock import ApsClock
+from reconciler.app import wiring
+from reconciler.app.serving import process_of
+from reconciler.core.model import JobKey, Outcome, Overrides, Run, SyncReport
+from reconciler.core.plan import Plan
+from reconciler.errors import NotFoundError, ReconcilerError, SourceError
+from reconciler.services.declarations import Declarations
+from reconciler.services.reconcile import Reconciliation, SyncOptions
+from reconciler.services.run import Runner
+from reconciler.settings import Settings
+from reconciler.web.server import bind, parse_listen
+
+
+async def sync_once(settings: Settings, *, allow_prune: bool) -> tuple[SyncReport, Plan]:
+    """One pass from the source to the store.
+
+    Raises:
+        SourceError: there is no snapshot.
+        StoreError: the store is away or refuses.
+    """
+    options = SyncOptions(allow_prune=allow_prune, max_prune=settings.max_prune)
+    async with wiring.opened(settings.store) as store:
+        reconciliation = Reconciliation(wiring.open_source(settings.source), store, ApsClock(), options)
+        report = await reconciliation.sync()
+        if report.result == "failed" or reconciliation.plan is None:
+            raise SourceError(report.error)
+        return report, reconciliation.plan
+
+
+async def trigger_once(settings: Settings, key: JobKey, overrides: Overrides, idempotency_key: str | None) -> Run:
+    """Make one run in this process and wait for its end.
+
+    Raises:
+        NotFoundError: there is no such job.
+        IdempotencyConflictError: the key was used before with another request.
+        StoreError: the store is away or refuses; nothing was sent.
+    """
+    async with wiring.opened(settings.store) as store:
+        stored = await store.job(key)
+        if stored is None:
+            raise NotFoundError(f"there is no job {key}; `reconciler jobs` lists them")
+        clock, caller = ApsClock(), HttpCaller(max_in_flight=1)
+        process = process_of("trigger", clock.now())
+        runner = Runner(
+            store=store,
+            clock=clock,
+            caller=caller,
+            owner=process.id,
+            jobs={key: stored}.get,
+            observer=lambda _job, _run: None,
+            max_in_flight=1,
+        )
+        await store.beat(process)
+        try:
+            run = await runner.trigger(key, overrides, idempotency_key)
+            return run if run.outcome is not Outcome.RUNNING else await runner.wait(run.id)
+        finally:
+            await runner.drain(timedelta(0))
+            await caller.close()
+            with suppress(ReconcilerError):
+                await store.farewell(process.id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at, whether it is usable, and what was seen."""
+
+    what: str
+    good: bool
+    text: str
+
+
+async def check(settings: Settings) -> list[Finding]:
+    """Look at source, store and address; raises nothing that it can say."""
+    return [await _check_source(settings), await _check_store(settings), _check_listen(settings)]
+
+
+async def _check_source(settings: Settings) -> Finding:
+    declarations = Declarations()
+    try:
+        snapshot = await wiring.open_source(settings.source).fetch({})
+    except ReconcilerError as error:
+        return Finding(what="source", good=False, text=str(error))
+    desired = declarations.update(snapshot)
+    problems = declarations.problems
+    text = f"{settings.source}: {len(snapshot.files)} files, {len(desired.jobs)} jobs, {len(problems)} problems"
+    return Finding(what="source", good=not problems, text=f"{text}; see `reconciler validate`" if problems else text)
+
+
+async def _check_store(settings: Settings) -> Finding:
+    try:
+        async with wiring.opened(settings.store) as store:
+            return Finding(what="store", good=True, text=await store.check())
+    except ReconcilerError as error:
+        return Finding(what="store", good=False, text=str(error))
+
+
+def _check_listen(settings: Settings) -> Finding:
+    try:
+        bind(*parse_listen(settings.listen)).close()
+    except ReconcilerError as error:
+        return Finding(what="listen", good=False, text=str(error))
+    return Finding(what="listen", good=True, text=f"{settings.listen} is free")

@@ -1,0 +1,92 @@
+"""What the commands that look at the store need, read in one go. Forbidden here: writing, and words for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from reconciler.app.wiring import opened
+from reconciler.core import views
+from reconciler.core.model import ApplicationState, JobKey, Run, RunQuery, StoredJob
+from reconciler.core.suggest import did_you_mean
+from reconciler.errors import NotFoundError
+from reconciler.services.upkeep import ALIVE_FOR
+from reconciler.settings import Settings
+from reconciler.version import VERSION
+
+
+async def state(url: str) -> tuple[Sequence[StoredJob], Sequence[ApplicationState]]:
+    """Everything that is declared, as the store has it."""
+    async with opened(url) as store:
+        return await store.jobs(), await store.applications()
+
+
+async def jobs(url: str, application: str | None) -> tuple[list[StoredJob], set[str], Mapping[JobKey, Run]]:
+    """The jobs (of one Application), the names of held Applications, and each job's newest run.
+
+    Raises:
+        NotFoundError: there is no such Application.
+    """
+    async with opened(url) as store:
+        states = await store.applications()
+        found = [one for one in await store.jobs() if application in (None, one.key.application)]
+        names = {state.name for state in states} | {one.key.application for one in found}
+        if application is not None and application not in names:
+            raise NotFoundError(f"there is no Application {application}{did_you_mean(application, names)}")
+        keys = None if application is None else [one.key for one in found]
+        return found, {state.name for state in states if state.held}, await store.last_runs(keys)
+
+
+async def runs(url: str, query: RunQuery) -> Sequence[Run]:
+    """The runs that match."""
+    async with opened(url) as store:
+        return await store.runs(query)
+
+
+async def run(url: str, run_id: str) -> Run:
+    """One run.
+
+    Raises:
+        NotFoundError: there is none of this id.
+    """
+    async with opened(url) as store:
+        run = await store.run(run_id)
+    if run is None:
+        raise NotFoundError(f"there is no run {run_id}; `reconciler runs` lists them")
+    return run
+
+
+async def application(url: str, name: str) -> tuple[ApplicationState, int]:
+    """One Application and the number of its jobs.
+
+    Raises:
+        NotFoundError: there is none of this name.
+    """
+    async with opened(url) as store:
+        states = {state.name: state for state in await store.applications()}
+        if name not in states:
+            raise NotFoundError(f"there is no Application {name}{did_you_mean(name, states)}")
+        return states[name], sum(one.key.application == name for one in await store.jobs())
+
+
+async def status(settings: Settings) -> views.StatusView:
+    """The whole at a glance, from the store alone."""
+    async with opened(settings.store) as store:
+        now = datetime.now(UTC)
+        syncs = await store.syncs(1)
+        alive = [one for one in await store.processes() if now - one.seen_at < ALIVE_FOR and one.role == "run"]
+        return views.status_view(
+            views.StatusFacts(
+                version=VERSION,
+                now=now,
+                store=await store.check(),
+                source=syncs[0].source if syncs else "",
+                reasons=() if alive else ("no reconciler is running on this store",),
+                jobs=await store.jobs(),
+                applications=await store.applications(),
+                running=await store.unfinished(),
+                syncs=syncs,
+                tallies=await store.tally(RunQuery(since=now - timedelta(days=1))),
+                processes=alive,
+            )
+        )

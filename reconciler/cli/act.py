@@ -1,0 +1,133 @@
+"""The commands that do something: run, sync, trigger, check.
+
+Forbidden here: deciding anything about jobs and runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from reconciler import settings
+from reconciler.adapters import log
+from reconciler.app import acting, serving
+from reconciler.cli import console, inspect
+from reconciler.cli.console import Output, OutputOption
+from reconciler.cli.declare import SourceArgument, StoreOption
+from reconciler.core import plan_text, views
+from reconciler.core.model import JobKey, Outcome, Overrides
+from reconciler.errors import ReconcilerError, SettingsError
+
+
+def run(
+    source: SourceArgument = None,
+    store: StoreOption = None,
+    listen: Annotated[
+        str | None,
+        typer.Option("--listen", metavar="HOST:PORT", help="Address for HTTP [RECONCILER_LISTEN; 127.0.0.1:8080]."),
+    ] = None,
+    log_format: Annotated[
+        str | None, typer.Option("--log-format", metavar="auto|text|json", help="Lines for people or for machines.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for a store or source that is away at the start.")] = False,
+    allow_prune: Annotated[bool, typer.Option("--allow-prune", help="Removals are meant, however many.")] = False,
+) -> None:
+    """Follow the manifests: keep the schedule aligned, make the calls, record every run."""
+    chosen = settings.load(source=source, store=store, listen=listen, log_format=log_format)
+    log.configure(chosen.log_format)
+    asyncio.run(serving.serve(chosen, wait=wait, allow_prune=allow_prune))
+
+
+def sync(
+    source: SourceArgument = None,
+    store: StoreOption = None,
+    allow_prune: Annotated[bool, typer.Option("--allow-prune", help="Removals are meant, however many.")] = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """One pass from the manifests to the store, then exit. Exit 0, or 1 where something is held or stopped."""
+    chosen = settings.load(source=source, store=store)
+    report, made = asyncio.run(acting.sync_once(chosen, allow_prune=allow_prune))
+    if output is Output.JSON:
+        console.print_json(views.sync_view(report).shape())
+    else:
+        console.print_problems(report.problems)
+        console.print_lines(plan_text.lines(made, datetime.now(UTC)))
+        console.print_lines(
+            [
+                (
+                    "bold",
+                    f"Sync: {report.result}, {console.plural(report.jobs, 'job')} at revision {report.revision[:12]}",
+                )
+            ]
+        )
+    raise typer.Exit(1 if report.problems or report.result == "refused" else 0)
+
+
+def trigger(
+    job: Annotated[str, typer.Argument(metavar="APPLICATION/API")],
+    query: Annotated[
+        list[str] | None, typer.Option("--query", metavar="NAME=VALUE", help="Replace a query parameter for this run.")
+    ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", metavar="NAME=VALUE", help="Replace a header for this run.")
+    ] = None,
+    body: Annotated[str | None, typer.Option("--json", metavar="JSON", help="Replace the body for this run.")] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option("--idempotency-key", help="The same key makes no second run.")
+    ] = None,
+    store: StoreOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Make one run now and wait for its outcome. Exit 0 where it succeeded, 1 where not."""
+    overrides = Overrides(
+        query=_pairs("--query", query), headers=_pairs("--header", header), json=_json(body), has_json=body is not None
+    )
+    chosen = settings.load(store=store)
+    ended = asyncio.run(acting.trigger_once(chosen, JobKey.parse(job), overrides, idempotency_key))
+    inspect.print_run(ended, output)
+    raise typer.Exit(0 if ended.outcome is Outcome.SUCCEEDED else 1)
+
+
+def _pairs(flag: str, values: list[str] | None) -> dict[str, str]:
+    pairs = {}
+    for value in values or ():
+        name, equals, text = value.partition("=")
+        if not (name and equals):
+            raise SettingsError(f"{flag}: write NAME=VALUE, not {value!r}")
+        pairs[name] = text
+    return pairs
+
+
+def _json(text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise SettingsError(f"--json: not JSON: {error}") from None
+
+
+def check(
+    source: SourceArgument = None,
+    store: StoreOption = None,
+    listen: Annotated[str | None, typer.Option("--listen", metavar="HOST:PORT")] = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Are settings, source, store and address usable? Exit 0, or 1 with what is not."""
+    findings = [acting.Finding(what="settings", good=False, text=text) for text in settings.unknown_variables()]
+    try:
+        chosen = settings.load(source=source, store=store, listen=listen)
+    except ReconcilerError as error:
+        findings.append(acting.Finding(what="settings", good=False, text=str(error)))
+    else:
+        findings = findings or [acting.Finding(what="settings", good=True, text="understood")]
+        findings += asyncio.run(acting.check(chosen))
+    if output is Output.JSON:
+        console.print_json([{"what": one.what, "good": one.good, "text": one.text} for one in findings])
+    else:
+        console.print_table([[("ok", "green") if one.good else ("bad", "red"), one.what, one.text] for one in findings])
+    raise typer.Exit(0 if all(one.good for one in findings) else 1)

@@ -1,0 +1,138 @@
+"""What the commands print: aligned columns, colour only on a terminal, JSON when asked, and never a traceback.
+
+Forbidden here: knowing what any command is about.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from time import monotonic
+from typing import Annotated, Any, Self
+
+import rich.progress
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+
+class Output(StrEnum):
+    """How a command prints its result."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text for people, json for programs.")]
+
+Cell = str | tuple[str, str]
+
+STATUS_STYLES = {
+    "succeeded": "green",
+    "failed": "red",
+    "missed": "yellow",
+    "unknown": "yellow",
+    "skipped": "dim",
+    "running": "cyan",
+}
+
+
+def out() -> Console:
+    """Standard output; lines are never wrapped."""
+    return Console(highlight=False, markup=False, soft_wrap=True, emoji=False)
+
+
+def err() -> Console:
+    """Standard error."""
+    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True, emoji=False)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document, indented on a terminal."""
+    text = json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None)
+    sys.stdout.write(f"{text}\n")
+
+
+def print_table(rows: Sequence[Sequence[Cell]], *, header: Sequence[str] = ()) -> None:
+    """Rows in aligned columns, two blanks apart; on a terminal the last column is cut to fit."""
+    lines: list[Sequence[Cell]] = [[(title, "bold") for title in header], *rows] if header else list(rows)
+    if not lines:
+        return
+    widths = [max(len(_text(cell)) for cell in column) for column in zip(*lines, strict=True)]
+    console = out()
+    if not console.is_terminal:
+        for row in lines:
+            padded = (f"{_text(cell):<{width}}" for cell, width in zip(row, widths, strict=True))
+            sys.stdout.write("  ".join(padded).rstrip() + "\n")
+        return
+    for row in lines:
+        line = Text("  ").join(
+            Text(f"{_text(cell):<{width}}", style=_style(cell)) for cell, width in zip(row, widths, strict=True)
+        )
+        line.rstrip()
+        line.truncate(console.width, overflow="ellipsis")
+        console.print(line)
+
+
+def _text(cell: Cell) -> str:
+    return cell if isinstance(cell, str) else cell[0]
+
+
+def _style(cell: Cell) -> str:
+    return "" if isinstance(cell, str) else cell[1]
+
+
+def print_lines(lines: Iterable[tuple[str, str]]) -> None:
+    """Lines that come with a style each."""
+    console = out()
+    for style, line in lines:
+        if console.is_terminal:
+            console.print(Text(line, style=style))
+        else:
+            sys.stdout.write(f"{line}\n")
+
+
+def print_problems(problems: Iterable[object]) -> int:
+    """Every problem on standard error, one a line; how many."""
+    console = err()
+    count = 0
+    for problem in problems:
+        console.print(Text(str(problem), style="red" if console.is_terminal else ""))
+        count += 1
+    return count
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 job``, ``2 jobs``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+class Progress:
+    """A progress bar on standard error: only where a person is watching, and only once it has taken a second."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._console = err()
+        self._began = monotonic()
+        self._bar: rich.progress.Progress | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def step(self, done: int, total: int) -> None:
+        """Say how far it is."""
+        if self._bar is None:
+            if not self._console.is_terminal or monotonic() - self._began < 1:
+                return
+            columns = (TextColumn(self._what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            self._bar = rich.progress.Progress(*columns, console=self._console, transient=True)
+            self._bar.add_task(self._what, total=total)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=done)

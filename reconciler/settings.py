@@ -1,0 +1,100 @@
+"""What can be set, by flags and by ``RECONCILER_*`` variables; a flag wins over a variable.
+
+Forbidden here: acting on a setting, and printing a secret one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from reconciler.errors import SettingsError
+from schemas.base import PositiveDuration
+
+PREFIX = "RECONCILER_"
+
+
+def _percent(value: object) -> object:
+    """``50%`` or ``0.5``, as a part of 1."""
+    text = str(value).strip()
+    try:
+        part = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise ValueError("write a percentage such as 50%") from None
+    if not 0 <= part <= 1:
+        raise ValueError("a percentage lies between 0% and 100%")
+    return part
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default; ``docs/settings.md`` is compared with this."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    source: str = Field(default="manifests/", description="The folder, or the file, of manifests.")
+    store: str = Field(
+        default="sqlite:///.reconciler/state.db",
+        description="Where state is kept: sqlite:///path or mongodb://host/database.",
+    )
+    listen: str = Field(default="127.0.0.1:8080", description="Address of the HTTP side.")
+    log_format: Literal["auto", "text", "json"] = Field(
+        default="auto", description="text for people, json for machines; auto is text on a terminal."
+    )
+    trigger_token: SecretStr | None = Field(
+        default=None, description="Bearer token for triggering over HTTP; without it the address refuses."
+    )
+    interval: PositiveDuration = Field(
+        default=timedelta(minutes=1), description="The source is read again at least this often."
+    )
+    drain: PositiveDuration = Field(
+        default=timedelta(seconds=30), description="How long calls in flight may go on after SIGTERM."
+    )
+    max_in_flight: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=100, description="At most so many calls at once, over all Applications."
+    )
+    max_prune: Annotated[float, BeforeValidator(_percent)] = Field(
+        default=0.5, description="A sync that would remove more than this part of all jobs removes none."
+    )
+    keep_runs: PositiveDuration = Field(default=timedelta(days=30), description="How long ended runs are kept.")
+    keep_runs_per_job: Annotated[int, Field(ge=1)] = Field(
+        default=1000, description="At most so many runs are kept of one job."
+    )
+
+
+def load(**flags: Any) -> Settings:
+    """The settings, from flags (``None`` where not given) and the environment.
+
+    Raises:
+        SettingsError: with every reason at once.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        reasons = [_reason(details, given) for details in error.errors(include_input=False, include_url=False)]
+        raise SettingsError("\n".join(reasons)) from None
+
+
+def _reason(details: Any, given: dict[str, Any]) -> str:
+    name = str(details["loc"][0]) if details["loc"] else "settings"
+    said = f"--{name.replace('_', '-')}" if name in given else f"{PREFIX}{name.upper()}"
+    message = str(details["msg"]).removeprefix("Value error, ")
+    return f"{said}: {message[:1].lower()}{message[1:]}"
+
+
+def unknown_variables(environment: dict[str, str] | None = None) -> list[str]:
+    """A sentence for each ``RECONCILER_*`` variable that sets nothing, most likely a slip of the pen."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    sentences = []
+    for name in sorted(environment if environment is not None else os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            sentences.append(f"{name} sets nothing" + (f"; did you mean {close[0]}?" if close else ""))
+    return sentences
