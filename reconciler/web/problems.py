@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from reconciler.core.suggest import did_you_mean
 from reconciler.core.views import View
-from reconciler.errors import IdempotencyConflictError, NotFoundError, StoreUnavailableError
+from reconciler.errors import IdempotencyConflictError, NotFoundError, OverridesError, StoreUnavailableError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = {"Retry-After": "5"}
@@ -38,6 +38,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "body-too-large": (413, "The request's body is too large"),
     "unsupported-media-type": (415, "The request's body is not JSON"),
     "idempotency-conflict": (422, "This Idempotency-Key was used for another request"),
+    "invalid-overrides": (422, "What is to be replaced cannot be sent"),
     "internal-error": (500, "Something went wrong here"),
     "store-unavailable": (503, "The store is away"),
     "not-ready": (503, "Not ready"),
@@ -141,6 +142,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(StoreUnavailableError, _store_away)
     app.add_exception_handler(NotFoundError, _not_found)
     app.add_exception_handler(IdempotencyConflictError, _conflict)
+    app.add_exception_handler(OverridesError, _not_sendable)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -179,3 +181,7 @@ async def _not_found(request: Request, error: Exception) -> Response:
 
 async def _conflict(request: Request, error: Exception) -> Response:
     return problem("idempotency-conflict", str(error), path=request.url.path)
+
+
+async def _not_sendable(request: Request, error: Exception) -> Response:
+    return problem("invalid-overrides", str(error), path=request.url.path)

@@ -23,6 +23,7 @@ class Trigger(Protocol):
 
         Raises:
             NotFoundError: there is no such job.
+            OverridesError: what is to be replaced cannot be sent.
             IdempotencyConflictError: the key was used before with another request.
             StoreUnavailableError: the store is away; nothing was sent.
         """

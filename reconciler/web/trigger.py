@@ -15,7 +15,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import Field, ValidationError
 
-from reconciler.core.model import Job, JobKey, Overrides
+from reconciler.core.model import Overrides
 from reconciler.core.views import View
 from reconciler.web import examples
 from reconciler.web.documented import ANYWHERE, answers
@@ -34,7 +34,6 @@ BODY_DEADLINE = 10.0  # seconds that a client has to send its body
 
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 _JSON_TYPE = re.compile(r"application/(json|[\w.+-]+\+json)(\s*;\s*charset=\"?utf-8\"?)?\s*", re.IGNORECASE)
-_BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class OverridesBody(Strict):
@@ -94,6 +93,7 @@ _DOCUMENTED = {
         "request-timeout",
         "unsupported-media-type",
         "idempotency-conflict",
+        "invalid-overrides",
         "store-unavailable",
         status=202,
     ),
@@ -109,16 +109,15 @@ async def trigger_job(
     idempotency_key = _idempotency_key(request)
     key = job_key(application, api)
     body = _overrides(request, await _body(request))
-    job = await _job(state, key)
-    if "json_body" in body.model_fields_set and job.request.method in _BODILESS:
-        raise invalid([Reason(field="json", message=f"a {job.request.method} request carries no body")])
+    if key is None:
+        raise refuse("job-not-found", "No job of this name is stored.")
     overrides = Overrides(
         query=dict(body.query),
         headers=dict(body.headers),
         json=body.json_body,
         has_json="json_body" in body.model_fields_set,
     )
-    run = await state.trigger(job.key, overrides, idempotency_key)
+    run = await state.trigger(key, overrides, idempotency_key)
     href = f"/api/v1/runs/{run.id}"
     response.headers["Location"] = href
     return Accepted(run_id=run.id, href=href, status=run.outcome.value)
@@ -147,13 +146,6 @@ def _idempotency_key(request: Request) -> str | None:
         message = "one value of 1 to 255 visible ASCII characters"
         raise invalid([Reason(field="Idempotency-Key", message=message)])
     return sent[0]
-
-
-async def _job(state: WebState, key: JobKey | None) -> Job:
-    stored = await state.store.job(key) if key else None
-    if stored is None:
-        raise refuse("job-not-found", "No job of this name is stored.")
-    return stored.job
 
 
 async def _body(request: Request) -> bytes:
