@@ -32,8 +32,8 @@ class Source(Protocol):
     def name(self) -> str:
         """What people call it: the folder's path, the repository's URL without credentials."""
 
-    async def fetch(self, known: Collection[str]) -> Snapshot:
-        """Read the source; ``texts`` holds only files whose content id is not in ``known``.
+    async def fetch(self, known: Mapping[str, str]) -> Snapshot:
+        """Read the source; ``texts`` holds only files whose content id is not the one in ``known`` (path -> id).
 
         Raises:
             SourceError: it cannot be read as a whole.

@@ -1,0 +1,108 @@
+import io
+import json
+import logging
+
+import pytest
+import structlog
+
+from reconciler.adapters import log
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _leave_the_log_as_it_was():
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:], root.level = handlers, level
+
+
+RUN = {
+    "job": "billing/nightly",
+    "outcome": "failed",
+    "reason": "status 503, expected 2xx",
+    "status": 503,
+    "latency_ms": 12.3,
+    "attempts": 3,
+}
+
+
+def test_people_on_a_terminal_get_one_short_line_a_run():
+    stream = Terminal()
+    assert log.configure("auto", stream) == "text"
+    structlog.get_logger().warning("run", **RUN)
+    line = stream.getvalue()
+    assert line.count("\n") == 1
+    for part in ("billing/nightly", " 503 ", "12 ms", "attempt 3", "failed: status 503, expected 2xx", "\x1b[31m"):
+        assert part in line
+
+
+def test_machines_get_one_json_object_a_line():
+    stream = io.StringIO()
+    assert log.configure("auto", stream) == "json"
+    structlog.get_logger().warning("run", **RUN)
+    written = json.loads(stream.getvalue())
+    assert written["event"] == "run"
+    assert written["level"] == "warning"
+    assert written["timestamp"].endswith("Z")
+    assert written["job"] == "billing/nightly"
+
+
+def test_text_is_given_without_colour_where_it_is_asked_for_without_a_terminal():
+    stream = io.StringIO()
+    log.configure("text", stream)
+    structlog.get_logger().info("run", **{**RUN, "outcome": "succeeded", "reason": "", "attempts": 1})
+    assert "\x1b" not in stream.getvalue()
+    assert "✓ billing/nightly" in stream.getvalue()
+    assert "attempt" not in stream.getvalue()
+
+
+def test_what_libraries_say_goes_the_same_way_from_warnings_up():
+    stream = io.StringIO()
+    log.configure("json", stream)
+    logging.getLogger("some.library").info("too much")
+    logging.getLogger("some.library").warning("worth %s", "knowing")
+    written = json.loads(stream.getvalue())
+    assert (written["event"], written["logger"]) == ("worth knowing", "some.library")
+
+
+def test_an_unfamiliar_event_is_its_name_and_its_facts():
+    stream = io.StringIO()
+    log.configure("text", stream)
+    structlog.get_logger().warning("the store is away", reason="connection refused", nothing=None)
+    assert stream.getvalue().strip().endswith("the store is away  reason=connection refused")
+
+
+def test_a_bug_is_logged_with_its_traceback():
+    stream = io.StringIO()
+    log.configure("json", stream)
+    try:
+        [].pop()
+    except IndexError:
+        structlog.get_logger().exception("internal error")
+    assert "IndexError: pop from empty list" in json.loads(stream.getvalue())["exception"]
+
+
+def test_start_is_told_one_fact_a_line():
+    stream = Terminal()
+    log.configure("text", stream)
+    structlog.get_logger().info(
+        "ready",
+        version="1",
+        source="manifests",
+        files=3,
+        revision="abc",
+        store="SQLite",
+        jobs=5,
+        suspended=2,
+        next=["a/b in 3s"],
+        address="http://127.0.0.1:8080",
+    )
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 6
+    assert "a/b in 3s" in lines[4]
