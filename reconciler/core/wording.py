@@ -1,0 +1,196 @@
+"""What pydantic finds wrong with a manifest, as sentences that name the field and say what to do.
+
+Forbidden here: echoing a value that is not a name, a choice or a zone; anything else could be what nobody should see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, get_args
+from zoneinfo import available_timezones
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from reconciler.core.suggest import closest, did_you_mean, excerpt
+from schemas.api import Api, ApiMetadata, ApiSpec, InlineApi
+from schemas.application import Application, ApplicationSpec, Defaults
+from schemas.base import Metadata
+from schemas.request import Request
+
+Path = tuple[str | int, ...]
+
+_SCHEDULE_FORMS: Final = ("text", "cron", "every", "at", "frequency")  # tags of the union in schemas.schedule
+_NAMES: Final = frozenset({"name", "application"})
+_WANTED: Final = {
+    "string_type": "a string",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "model_type": "a mapping",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "tuple_type": "a list",
+}
+_DESCRIBED: Final[Mapping[type, str]] = {
+    str: "a string",
+    int: "a number",
+    float: "a number with a fraction",
+    list: "a list",
+    dict: "a mapping",
+}
+_TOO: Final = {
+    "greater_than_equal": ("must be at least {}", "ge"),
+    "less_than_equal": ("must be at most {}", "le"),
+    "string_too_long": ("must have at most {} characters", "max_length"),
+    "string_too_short": ("must have at least {} character", "min_length"),
+    "too_short": ("must have at least {} item", "min_length"),
+}
+# Where each kind's fields belong, for the field that stands in the wrong mapping.
+_HOMES: Final[Mapping[type[BaseModel], Sequence[tuple[str, type[BaseModel]]]]] = {
+    Api: (("spec", ApiSpec), ("spec.request", Request), ("metadata", ApiMetadata)),
+    Application: (
+        ("spec", ApplicationSpec),
+        ("spec.defaults", Defaults),
+        ("metadata", Metadata),
+        ("an entry of spec.apis", InlineApi),
+        ("the request of an Api", Request),
+    ),
+}
+
+
+class Fault(NamedTuple):
+    """What is wrong at which path; ``at_key`` where the key is wrong and not its value."""
+
+    path: Path
+    at_key: bool
+    message: str
+
+
+def explain(error: ErrorDetails, model: type[BaseModel], value: Any) -> Fault | None:
+    """Put one of pydantic's errors into words; ``model`` and ``value`` are those of the whole document.
+
+    ``None`` for an error that merely follows from another.
+    """
+    kind = error["type"]
+    path, at_key = _path(error["loc"])
+    if kind == "missing":
+        return Fault(path, at_key, "this field is required")
+    if kind == "extra_forbidden":
+        return Fault(path, True, _unknown_field(path, model))  # noqa: FBT003 - a field of the tuple
+    found = path[-1] if at_key else _at(value, path)
+    if kind == "too_short" and found:
+        return None  # items that are wrong themselves do not count
+    if path and path[-1] in _NAMES and isinstance(found, str):
+        return Fault(path, at_key, _not_a_name(found))
+    if kind == "value_error" and path and path[-1] == "timeZone" and isinstance(found, str):
+        return Fault(path, at_key, f"there is no time zone `{excerpt(found)}`{_zone_hint(found)}")
+    return Fault(path, at_key, _message(error, found))
+
+
+def did_you_mean_choice(found: object, choices: Sequence[str]) -> str:
+    """``must be Application or Api (did you mean …?)``."""
+    listed = choices[0] if len(choices) == 1 else f"{', '.join(choices[:-1])} or {choices[-1]}"
+    hint = did_you_mean(found, choices) if isinstance(found, str) else ""
+    shown = f", not `{excerpt(found)}`" if isinstance(found, str) else f", not {describe(found)}"
+    return f"must be {listed}{shown}{hint}"
+
+
+def describe(value: object) -> str:
+    """What a value is, without saying which: ``a number``, ``a list``."""
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return _DESCRIBED[type(value)]
+
+
+def _message(error: ErrorDetails, found: object) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind in _WANTED:
+        quote = "; quote it" if kind == "string_type" and isinstance(found, int | float) else ""
+        return f"must be {_WANTED[kind]}, {'and is' if found is None else 'not'} {describe(found)}{quote}"
+    if kind in _TOO:
+        template, bound = _TOO[kind]
+        text = template.format(context[bound])
+        return text if context[bound] == 1 or not kind.endswith("short") else f"{text}s"
+    if kind == "literal_error":
+        return did_you_mean_choice(found, [each.strip("'") for each in _choices(context["expected"])])
+    if kind == "schedule_form" and isinstance(found, dict):
+        hints = (did_you_mean(key, _SCHEDULE_FORMS[1:]) for key in found)
+        return error["msg"] + next(filter(None, hints), "")
+    if kind == "value_error":
+        return str(context["error"])
+    return error["msg"]
+
+
+def _choices(expected: str) -> list[str]:
+    return expected.replace(" or ", ", ").split(", ")
+
+
+def _not_a_name(found: str) -> str:
+    fitting = "".join(each if each.isascii() and each.isalnum() else "-" for each in found.lower()).strip("-")[:63]
+    hint = f" (did you mean `{fitting.strip('-')}`?)" if fitting else ""
+    rule = "a name is a DNS label: lower-case letters, digits and dashes between them, at most 63 characters"
+    return f"`{excerpt(found)}` is not a name{hint}; {rule}"
+
+
+def _path(loc: Sequence[str | int]) -> tuple[Path, bool]:
+    """Pydantic's ``loc`` without what does not stand in the document: union tags and ``[key]`` marks."""
+    at_key = bool(loc) and loc[-1] == "[key]"
+    steps = [
+        step
+        for index, step in enumerate(loc)
+        if step != "[key]" and not (index and loc[index - 1] == "schedule" and step in _SCHEDULE_FORMS)
+    ]
+    return tuple(steps), at_key
+
+
+def _at(value: Any, path: Path) -> Any:
+    for step in path:
+        value = value[step]
+    return value
+
+
+def _unknown_field(path: Path, model: type[BaseModel]) -> str:
+    name = str(path[-1])
+    known = sorted({alias for each in _models_at(model, path[:-1]) for alias in _aliases(each)})
+    if closest(name, known):
+        return f"unknown field{did_you_mean(name, known)}"
+    homes = [home for home, owner in _HOMES[model] if name in _aliases(owner)]
+    if homes:
+        return f"unknown field here; `{name}` belongs in {homes[0]}"
+    return f"unknown field; the fields here are {', '.join(known)}"
+
+
+def _aliases(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _models_at(model: type[BaseModel], path: Path) -> list[type[BaseModel]]:
+    """The models that may stand at a path: one, or several where a union has not been told apart."""
+    models = [model]
+    for step in path:
+        if not isinstance(step, int):
+            annotations = [
+                field.annotation for each in models for name, field in each.model_fields.items() if field.alias == step
+            ]
+            models = [found for annotation in annotations for found in _models_in(annotation)]
+    return models
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
+
+
+_zones: Callable[[], set[str]] = lru_cache(maxsize=1)(available_timezones)
+
+
+@lru_cache(maxsize=256)
+def _zone_hint(found: str) -> str:
+    hint = did_you_mean(found, _zones())
+    return hint or "; zones are named like Europe/Berlin"
