@@ -209,10 +209,10 @@ _NUMBERS = {
     word: number
     for number, word in enumerate(("second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"), 2)
 }
-_EVERY_NTH = re.compile(rf"\bevery ({'|'.join(_NUMBERS)}|\d+th) ({_UNIT})\b", re.IGNORECASE)
-_ORDINAL = re.compile(r"\b([2-9])([123])th\b")
+_EVERY_NTH = re.compile(rf"(past |on |in )?every ({'|'.join(_NUMBERS)}|\d+th) ({_UNIT})\b")
+_FULL_HOURS = re.compile(r"^every (\d+) minutes of every hour")
+_ORDINAL = re.compile(r"\b([2-9]?)([123])th\b")
 _ENDINGS = {"1": "st", "2": "nd", "3": "rd"}
-_UNITS = {"day of month": "days", "day of week": "days of the week"}
 
 
 @lru_cache(maxsize=16_384)
@@ -220,12 +220,15 @@ def _cron_in_words(text: str) -> str:
     """What cronsim says, with ``every 15th minute`` made ``every 15 minutes`` and ``21th`` made ``21st``."""
     said = parsed(text).explain()
     said = _EVERY_NTH.sub(_every_so_many, said[0].lower() + said[1:])
-    return _ORDINAL.sub(lambda match: f"{match[0][:2]}{_ENDINGS[match[2]]}", said)
+    if (match := _FULL_HOURS.match(said)) and 60 % int(match[1]) == 0:
+        said = f"every {match[1]} minutes{said[match.end() :]}"
+    return _ORDINAL.sub(lambda match: f"{match[1]}{match[2]}{_ENDINGS[match[2]]}", said)
 
 
 def _every_so_many(match: re.Match[str]) -> str:
-    number = _NUMBERS.get(match[1]) or int(match[1].removesuffix("th"))
-    return f"every {number} {_UNITS.get(match[2], f'{match[2]}s')}"
+    preposition, ordinal, unit = match.groups()
+    number = _NUMBERS.get(ordinal) or int(ordinal.removesuffix("th"))
+    return f"{preposition}every {number}th {unit}" if preposition else f"every {number} {unit}s"
 
 
 def _shown(instant: datetime, zone: str) -> str:
