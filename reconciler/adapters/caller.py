@@ -192,15 +192,14 @@ class HttpCaller:
     async def _exchange(self, request: HttpRequest, started: float) -> Reply:
         response = await self._transport.handle_async_request(self._outgoing(request))
         try:
-            headers = response.headers
-            coding = headers.get("content-encoding", "")
-            body = await _read(response, self._max_body, coding.strip().lower())
+            headers = {name.lower(): value for name, value in response.headers.raw}
+            body = await _read(response, self._max_body, headers.get(b"content-encoding", b"").strip().lower())
             return Reply(
                 status=response.status_code,
                 body=body,
-                retry_after=headers.get("retry-after"),
-                content_type=headers.get("content-type"),
-                location=headers.get("location"),
+                retry_after=_text(headers.get(b"retry-after")),
+                content_type=_text(headers.get(b"content-type")),
+                location=_text(headers.get(b"location")),
                 latency_ms=_since(started),
             )
         finally:
@@ -211,7 +210,9 @@ class HttpCaller:
         names = {name.lower() for name, _ in declared}
         headers = [pair for name, pair in self._defaults.items() if name not in names] + declared
         content = None if request.body is None else request.body.encode()
-        return httpx.Request(request.method, _parsed(request.url), headers=headers, content=content)
+        outgoing = httpx.Request(request.method, _parsed(request.url), headers=headers, content=content)
+        outgoing.headers.encoding = "utf-8"  # httpx would try others on every look
+        return outgoing
 
     async def close(self) -> None:
         """Close every connection; calls in flight end with an error."""
@@ -225,13 +226,17 @@ def _parsed(url: str) -> httpx.URL:
     return httpx.URL(url)
 
 
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")  # every byte has a meaning there
+
+
 def _since(started: float) -> float:
     return round((time.perf_counter() - started) * 1000, 3)
 
 
-async def _read(response: httpx.Response, limit: int, coding: str) -> bytes:
+async def _read(response: httpx.Response, limit: int, coding: bytes) -> bytes:
     """Read a body up to the limit; a compressed one is unpacked up to the same limit, as it comes."""
-    unpacked = _Unpacked(coding, limit) if coding in ("gzip", "x-gzip", "deflate") else None
+    unpacked = _Unpacked(coding.decode(), limit) if coding in (b"gzip", b"x-gzip", b"deflate") else None
     chunks: list[bytes] = []
     size = 0
     async for chunk in response.stream:  # type: ignore[union-attr] # an async transport's stream
