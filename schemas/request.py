@@ -51,7 +51,7 @@ def check_url(value: str) -> str:
     Raises:
         ValueError: saying which of these it offends.
     """
-    if any(character.isspace() or not character.isprintable() for character in value):
+    if " " in value or not value.isprintable():  # the blank is the one space that counts as printable
         raise ValueError("a URL has no spaces or control characters; write %20 for a space")
     if value.split(":", 1)[0].lower() not in ("http", "https"):
         raise ValueError("a URL begins with http:// or https://")
@@ -77,7 +77,7 @@ def check_path(value: str) -> str:
     Raises:
         ValueError: saying what is wrong.
     """
-    if any(character.isspace() or not character.isprintable() for character in value):
+    if " " in value or not value.isprintable():  # the blank is the one space that counts as printable
         raise ValueError("a path has no spaces or control characters; write %20 for a space")
     if not value.startswith("/"):
         raise ValueError("a path begins with /")
@@ -105,6 +105,8 @@ def check_header_value(value: str) -> str:
     Raises:
         ValueError: saying what is wrong.
     """
+    if value.isascii() and value.isprintable():
+        return value
     if any(ord(character) < 0x20 or ord(character) == 0x7F for character in value):  # noqa: PLR2004 - ASCII controls
         raise ValueError("a header is one line without control characters")
     try:

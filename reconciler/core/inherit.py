@@ -1,0 +1,156 @@
+"""Application and Api to job: defaults merged in, everything explicit.
+
+Forbidden here: looking at a third manifest. What cannot become a job is said as faults of the Api, and not raised.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+
+from pydantic import BaseModel
+
+from reconciler.core.manifests import DeclaredApi, DeclaredApplication
+from reconciler.core.model import Expectation, HttpRequest, Job, RetryPolicy, Schedule
+from reconciler.core.requests import address_fault, compose
+from reconciler.core.schedules import resolve
+from reconciler.errors import ScheduleError
+from schemas.api import ApiSpec
+from schemas.request import Expect, Retry
+from schemas.schedule import Bounds
+from schemas.schedule import Schedule as DeclaredSchedule
+
+# Sending again does no harm with these (RFC 9110, section 9.2.2).
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
+# Policies that are inherited whole; their defaults are those of ``Job``.
+_PLAIN: Final = ("timeout", "concurrency_policy", "starting_deadline", "catch_up", "delivery", "jitter")
+_BOUNDS: Final = (("timeZone", "time_zone"), ("startsAt", "starts_at"), ("endsAt", "ends_at"))
+
+
+class Fault(NamedTuple):
+    """Why an Api cannot become a job: the field within its spec, and what is wrong."""
+
+    field: str
+    message: str
+
+
+class Inheritance:
+    """One Application, ready to turn its Apis into jobs; equal parts of them are one object."""
+
+    def __init__(self, application: DeclaredApplication) -> None:
+        self._spec = application.manifest.spec
+        self._labels = application.manifest.metadata.labels
+        self._own = self._spec.defaults
+        self._shared: dict[Any, Any] = {}
+
+    def job(self, api: DeclaredApi) -> Job | tuple[Fault, ...]:
+        """The Api as a job, or every fault that stands in the way."""
+        spec = api.spec
+        faults = [*_given_twice(spec)]
+        if (fault := address_fault(spec.request, self._spec.base_url)) is not None:
+            faults.append(Fault("request", fault))
+        schedule: Schedule | None = None
+        try:
+            schedule = self._schedule(spec, str(api.key))
+        except ScheduleError as error:
+            field = "endsAt" if spec.ends_at is not None and str(error).startswith("endsAt") else "schedule"
+            faults.append(Fault(field, str(error)))
+        return tuple(faults) if faults or schedule is None else self._job(api, schedule)
+
+    def _schedule(self, spec: ApiSpec, seed: str) -> Schedule:
+        zone = spec.time_zone or self._own.time_zone or "UTC"
+        text = spec.schedule if isinstance(spec.schedule, str) else getattr(spec.schedule, "cron", "")
+        return _resolved(spec.schedule, zone, spec.starts_at, spec.ends_at, seed if "H" in text.upper() else "")
+
+    def _job(self, api: DeclaredApi, schedule: Schedule) -> Job:
+        spec = api.spec
+        request = self._request(spec)
+        fields: dict[str, Any] = {
+            "key": api.key,
+            "description": spec.description,
+            "labels": self._same({**self._labels, **api.labels}),
+            "schedule": schedule,
+            "request": request,
+            "expect": self._expect(spec.expect),
+            "retry": self._retry(spec.retry),
+            "delivery": "atLeastOnce" if request.method in _IDEMPOTENT else "atMostOnce",
+            "suspend": spec.suspend or self._spec.suspend,
+            "max_concurrency": self._spec.limits.concurrency,
+        }
+        for name in _PLAIN:
+            value = getattr(spec, name)
+            if value is None:
+                value = getattr(self._own, name)
+            if value is not None:
+                fields[name] = value
+        job = Job(**fields)
+        return Job(**fields, file=api.file, line=api.line, digest=digest(job))
+
+    def _request(self, spec: ApiSpec) -> HttpRequest:
+        own = self._own
+        request = compose(spec.request, base_url=self._spec.base_url, headers=own.headers, query=own.query)
+        return replace(request, headers=self._same(request.headers))
+
+    def _expect(self, declared: Expect | None) -> Expectation:
+        fields = _fields(self._own.expect) | _fields(declared)
+        body = fields.pop("body", None)
+        expectation = Expectation(**fields, contains=body.contains if body else None)
+        return self._shared.setdefault(expectation, expectation)  # type: ignore[no-any-return] # equal, so of one type
+
+    def _retry(self, declared: Retry | None) -> RetryPolicy:
+        policy = RetryPolicy(**(_fields(self._own.retry) | _fields(declared)))
+        return self._shared.setdefault(policy, policy)  # type: ignore[no-any-return] # equal, so of one type
+
+    def _same(self, mapping: Mapping[str, str]) -> Mapping[str, str]:
+        """One object for equal mappings."""
+        return self._shared.setdefault(tuple(mapping.items()), mapping)  # type: ignore[no-any-return] # as above
+
+
+def digest(job: Job) -> str:
+    """Of everything a job says but where it says it: 32 hexadecimal digits, the same on every machine."""
+    schedule, request, expect, retry = job.schedule, job.request, job.expect, job.retry
+    content = (
+        job.key,
+        job.description,
+        sorted(job.labels.items()),
+        (schedule.declared, schedule.cron, _plain(schedule.every), _plain(schedule.at), schedule.zone),
+        (_plain(schedule.starts_at), _plain(schedule.ends_at)),
+        (request.method, request.url, sorted(request.headers.items()), request.body),
+        (expect.status, expect.contains),
+        (retry.limit, _plain(retry.initial_delay), float(retry.factor), _plain(retry.max_delay)),
+        (_plain(job.timeout), job.concurrency_policy, _plain(job.starting_deadline), job.catch_up, job.delivery),
+        (_plain(job.jitter), job.suspend, job.max_concurrency),
+    )
+    return sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()[:32]
+
+
+def _plain(value: datetime | timedelta | None) -> int | str | None:
+    """Milliseconds of a duration, ISO 8601 of an instant."""
+    if isinstance(value, timedelta):
+        return value // timedelta(milliseconds=1)
+    return None if value is None else value.astimezone(UTC).isoformat()
+
+
+def _fields(model: BaseModel | None) -> dict[str, Any]:
+    """What a piece of a manifest says explicitly."""
+    return {name: getattr(model, name) for name in model.model_fields_set} if model is not None else {}
+
+
+def _given_twice(spec: ApiSpec) -> Iterator[Fault]:
+    if isinstance(spec.schedule, Bounds):
+        for alias, name in _BOUNDS:
+            if getattr(spec, name) is not None and getattr(spec.schedule, name) is not None:
+                yield Fault(alias, f"`{alias}` is given twice, here and in `schedule`; remove one of them")
+
+
+@lru_cache(maxsize=4096)
+def _resolved(
+    schedule: DeclaredSchedule, zone: str, starts_at: datetime | None, ends_at: datetime | None, seed: str
+) -> Schedule:
+    """Thousands of jobs share a schedule; only an ``H`` makes it depend on the job."""
+    return resolve(schedule, zone=zone, starts_at=starts_at, ends_at=ends_at, seed=seed)

@@ -1,0 +1,29 @@
+"""The JSON Schema of a manifest, for editors; generated from the models, so that it cannot lag behind them.
+
+Forbidden here: a rule that stands in no model.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
+
+from schemas.api import Api
+from schemas.application import Application
+
+_Manifest = Annotated[Application | Api, Field(discriminator="kind")]
+
+
+def manifest_schema() -> dict[str, Any]:
+    """One schema (draft 2020-12) for a document of either kind, told apart by ``kind``."""
+    generated = TypeAdapter(_Manifest).json_schema(by_alias=True, mode="validation")
+    generated.pop("discriminator")  # OpenAPI's word: JSON Schema knows `oneOf` alone
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:reconciler:manifest:v1",
+        "title": "Reconciler manifest",
+        "description": "An Application, or an Api of one: an HTTP call and the schedule on which it is made.",
+        "type": "object",
+        **generated,
+    }
