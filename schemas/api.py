@@ -35,8 +35,8 @@ class Policies(Strict):
     timeout: PositiveDuration | None = Field(
         default=None, description="Total time for one attempt, from connecting to the last byte; 30s."
     )
-    expect: Expect | None = None
-    retry: Retry | None = None
+    expect: Expect | None = Field(default=None, description="Which answer counts as success; any 2xx.")
+    retry: Retry | None = Field(default=None, description="Trying again after failures; not unless declared.")
     concurrency_policy: ConcurrencyPolicy | None = Field(
         default=None, description="When a slot comes while its predecessor still runs; Forbid."
     )
@@ -58,10 +58,10 @@ class ApiSpec(Policies):
     """What is called, and when."""
 
     description: Description = ""
-    schedule: Schedule
+    schedule: Schedule = Field(description="When: a cron string, or a mapping with one of cron, every, at, frequency.")
     starts_at: Instant | None = Field(default=None, description="No slot before this instant.")
     ends_at: Instant | None = Field(default=None, description="No slot after this instant.")
-    request: Request = Request()
+    request: Request = Field(default=Request(), description="What is called.")
     suspend: bool = Field(default=False, description="Declared stop: no slot is due while it is true.")
 
 
@@ -75,12 +75,12 @@ class InlineApi(ApiSpec):
 class ApiMetadata(Metadata):
     """An Api also says which Application it belongs to."""
 
-    application: Name
+    application: Name = Field(description="The Application that it belongs to, by name.")
 
 
 class Api(Manifest):
     """One endpoint of an Application and its schedule."""
 
     kind: Annotated[Literal["Api"], Field(description="Api")]
-    metadata: ApiMetadata
-    spec: ApiSpec
+    metadata: ApiMetadata = Field(description="What it is called, and whose it is.")
+    spec: ApiSpec = Field(description="What is called, and when.")

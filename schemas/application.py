@@ -32,8 +32,8 @@ class ApplicationSpec(Strict):
     description: Description = ""
     base_url: Url | None = Field(default=None, description="What every `path` is appended to.")
     suspend: bool = Field(default=False, description="Declared stop of all its Apis.")
-    defaults: Defaults = Defaults()
-    limits: Limits = Limits()
+    defaults: Defaults = Field(default=Defaults(), description="What every Api of it starts from.")
+    limits: Limits = Field(default=Limits(), description="What its target is asked to bear at most.")
     apis: Annotated[tuple[InlineApi, ...], Field(strict=False)] = Field(
         default=(), description="Apis written here instead of in documents of their own."
     )
@@ -43,4 +43,4 @@ class Application(Manifest):
     """A service whose endpoints are called."""
 
     kind: Annotated[Literal["Application"], Field(description="Application")]
-    spec: ApplicationSpec
+    spec: ApplicationSpec = Field(description="Where the service is, and what its Apis share.")

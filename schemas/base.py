@@ -154,5 +154,5 @@ class Manifest(Strict):
 
     api_version: Literal["reconciler/v1"] = Field(description="The version of this format.")
     kind: str
-    metadata: Metadata
+    metadata: Metadata = Field(description="What it is called, and how it is labelled.")
     spec: Any

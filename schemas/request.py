@@ -178,7 +178,7 @@ Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 class Request(Strict):
     """One HTTP request. The address is ``url``, or ``path`` below the Application's ``baseUrl``."""
 
-    method: Method = "GET"
+    method: Method = Field(default="GET", description="The HTTP method.")
     url: Url | None = Field(default=None, description="An absolute address, instead of `path`.")
     path: Path | None = Field(default=None, description="Appended to the Application's `baseUrl`.")
     query: Parameters = Field(default={}, description="Query parameters; a list repeats the name.")
@@ -220,7 +220,7 @@ class Expect(Strict):
     status: Annotated[tuple[Status, ...], Field(strict=False, min_length=1)] = Field(
         default=("2xx",), description="Statuses that count as success."
     )
-    body: ExpectBody | None = None
+    body: ExpectBody | None = Field(default=None, description="What the answer's body must hold.")
 
 
 class Retry(Strict):
@@ -229,8 +229,12 @@ class Retry(Strict):
     limit: Annotated[int, Field(ge=0, le=20)] = Field(
         default=0, description="How many times to try again after the first attempt."
     )
-    initial_delay: PositiveDuration = Field(default="1s", validate_default=True)
-    factor: Annotated[float, Field(ge=1, le=10)] = 2.0
+    initial_delay: PositiveDuration = Field(
+        default="1s", validate_default=True, description="Before the second attempt."
+    )
+    factor: Annotated[float, Field(ge=1, le=10)] = Field(
+        default=2.0, description="By how much each further delay is longer."
+    )
     max_delay: PositiveDuration = Field(
         default="5m", validate_default=True, description="Bounds each delay, and a server's Retry-After."
     )

@@ -120,19 +120,19 @@ class Cron(Bounds):
 class Every(Bounds):
     """An interval, anchored at ``startsAt`` or the epoch, so that no restart ever moves it."""
 
-    every: PositiveDuration
+    every: PositiveDuration = Field(description="The time from one slot to the next.")
 
 
 class At(Bounds):
     """Once."""
 
-    at: Instant
+    at: Instant = Field(description="The one instant; without an offset it is wall time in the zone.")
 
 
 class Frequency(Bounds):
     """A calendar rhythm in words."""
 
-    frequency: Literal["daily", "weekly", "monthly", "quarterly", "yearly"]
+    frequency: Literal["daily", "weekly", "monthly", "quarterly", "yearly"] = Field(description="How often.")
     time: TimeOfDay = Field(default="00:00", description="Wall time of day.")
     on: Annotated[tuple[Weekday, ...], Field(strict=False), BeforeValidator(_listed)] = Field(
         default=(), description="Weekdays: SUN, or in a month MON#2 (the second) and FRI#L (the last)."

@@ -19,6 +19,11 @@ def manifest_schema() -> dict[str, Any]:
     """One schema (draft 2020-12) for a document of either kind, told apart by ``kind``."""
     generated = TypeAdapter(_Manifest).json_schema(by_alias=True, mode="validation")
     generated.pop("discriminator")  # OpenAPI's word: JSON Schema knows `oneOf` alone
+    for definition in generated["$defs"].values():
+        for declared in definition.get("properties", {}).values():
+            declared.pop("title", None)  # made of the name by pydantic, and shown by editors instead of it
+            if declared.get("default", ...) is None or isinstance(declared.get("default"), dict):
+                del declared["default"]  # an editor that fills in nulls or whole mappings does nobody a service
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:reconciler:manifest:v1",
