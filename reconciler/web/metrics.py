@@ -114,5 +114,8 @@ class Metrics:
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The exposition and its content type: Prometheus' text, or OpenMetrics where ``Accept`` asks for it."""
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # the library trips over a version that is no number
+            encode, content_type = choose_encoder("")
         return encode(self.registry), content_type

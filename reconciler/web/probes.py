@@ -33,7 +33,7 @@ async def read_readiness(state: State, request: Request) -> Response:
     """200 once calls are made on time; 503 with all reasons why not."""
     reasons = tuple(await state.readiness())
     if reasons:
-        return problem("not-ready", "; ".join(reasons), path=request.url.path, reasons=reasons)
+        return problem("not-ready", "; ".join(reasons), path=request.scope["path"], reasons=reasons)
     return Response(Alive().model_dump_json(), media_type="application/json")
 
 

@@ -45,6 +45,15 @@ CODES: Mapping[str, tuple[int, str]] = {
 }
 
 
+# pydantic speaks of Python's types; whoever sends JSON knows its own.
+_WORDS = {
+    "dict_type": "must be a JSON object",
+    "mapping_type": "must be a JSON object",
+    "string_type": "must be a string",
+    "too_short": "must not be empty",
+}
+
+
 class Reason(View):
     """One thing wrong with a request: where, and what."""
 
@@ -124,8 +133,8 @@ def reasons_of(errors: Iterable[Any], known: Collection[str], *, what: str) -> t
 
 
 def _reason(error: Mapping[str, Any], known: Collection[str], what: str) -> Reason:
-    place = [str(part) for part in error["loc"] if part not in ("query", "[key]")]
-    message = str(error["msg"]).removeprefix("Value error, ")
+    place = [str(part) for part in error["loc"] if part != "[key]"]
+    message = _WORDS.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         message = f"there is no such {what}{did_you_mean(place[-1], known)}"
     return Reason(field=".".join(place), message=message)
@@ -147,7 +156,7 @@ def install(app: FastAPI) -> None:
 
 async def _refused(request: Request, error: Exception) -> Response:
     error = cast("StarletteHTTPException", error)
-    path = request.url.path
+    path = request.scope["path"]
     refusal: Any = error.detail
     if isinstance(refusal, Refusal):
         return problem(refusal.code, refusal.detail, path=path, errors=refusal.errors, headers=error.headers)
@@ -158,9 +167,10 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
-    errors = cast("RequestValidationError", error).errors()
+    found = cast("RequestValidationError", error).errors()
+    errors = [{**one, "loc": one["loc"][1:]} for one in found]  # without the word "query"
     reasons = reasons_of(errors, _parameters(request), what="parameter")
-    return problem("invalid-request", _detail(reasons), path=request.url.path, errors=reasons)
+    return problem("invalid-request", _detail(reasons), path=request.scope["path"], errors=reasons)
 
 
 def _parameters(request: Request) -> set[str]:
@@ -172,16 +182,16 @@ def _parameters(request: Request) -> set[str]:
 
 async def _store_away(request: Request, _error: Exception) -> Response:
     detail = "The store cannot be reached right now. Calls that were made are kept; try again soon."
-    return problem("store-unavailable", detail, path=request.url.path, headers=RETRY_AFTER)
+    return problem("store-unavailable", detail, path=request.scope["path"], headers=RETRY_AFTER)
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
-    return problem("job-not-found", str(error), path=request.url.path)
+    return problem("job-not-found", str(error), path=request.scope["path"])
 
 
 async def _conflict(request: Request, error: Exception) -> Response:
-    return problem("idempotency-conflict", str(error), path=request.url.path)
+    return problem("idempotency-conflict", str(error), path=request.scope["path"])
 
 
 async def _not_sendable(request: Request, error: Exception) -> Response:
-    return problem("invalid-overrides", str(error), path=request.url.path)
+    return problem("invalid-overrides", str(error), path=request.scope["path"])

@@ -1,4 +1,4 @@
-"""A small world behind HTTP: a store in memory, a trigger that remembers, and a client that checks what is documented."""
+"""A small world behind HTTP: a store in memory, a trigger that remembers, a client that checks what is documented."""
 
 import re
 from dataclasses import dataclass, field, replace
@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from reconciler.core.model import ApplicationState, Attempt, Cause, JobKey, Outcome, Overrides, Run
 from reconciler.errors import IdempotencyConflictError, NotFoundError
@@ -16,7 +18,7 @@ from reconciler.web.state import WebState
 from tests.fakes import START, MemoryStore, stored_job
 
 TOKEN = "a-token-made-up-here"
-DOCUMENT: dict = {}  # the OpenAPI document: the same for every world, slow to make
+APPS: list[FastAPI] = []  # one, made with the first world: making it takes longer than any test
 
 
 def run_id(number: int) -> str:
@@ -43,6 +45,13 @@ def a_run(number: int, name: str = "billing/nightly", **changes) -> Run:
     return replace(run, **changes)
 
 
+def _app_of(state: WebState) -> FastAPI:
+    if not APPS:
+        APPS.append(create(state))
+    APPS[0].state.web = state
+    return APPS[0]
+
+
 @dataclass
 class World:
     """What stands behind the addresses; a test changes it before it asks."""
@@ -57,21 +66,19 @@ class World:
     keys: dict[str, tuple[str, Run]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._app = create(
-            WebState(
-                store=self.store,
-                now=lambda: self.now,
-                trigger=self._trigger,
-                readiness=self._readiness,
-                metrics=self.metrics,
-                trigger_token=SecretStr(self.token) if self.token is not None else None,
-                version="1.2.3",
-                source="manifests",
-                next_due=lambda key: self.now + timedelta(seconds=30) if key.api == "nightly" else None,
-            )
+        self.state = WebState(
+            store=self.store,
+            now=lambda: self.now,
+            trigger=self._trigger,
+            readiness=self._readiness,
+            metrics=self.metrics,
+            trigger_token=SecretStr(self.token) if self.token is not None else None,
+            version="1.2.3",
+            source="manifests",
+            next_due=lambda key: self.now + timedelta(seconds=30) if key.api == "nightly" else None,
         )
-        DOCUMENT.update(DOCUMENT or self._app.openapi())
-        transport = httpx.ASGITransport(self._app)
+        self.app = _app_of(self.state)
+        transport = httpx.ASGITransport(self.app)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://reconciler")
 
     async def _readiness(self) -> list[str]:
@@ -120,7 +127,7 @@ class World:
         return answer
 
     def _check_documented(self, method: str, path: str, answer: httpx.Response) -> None:
-        for template, operations in DOCUMENT["paths"].items():
+        for template, operations in self.app.openapi()["paths"].items():
             if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path) and method.lower() in operations:
                 documented = operations[method.lower()]["responses"]
                 assert str(answer.status_code) in documented, f"{method} {template}: {answer.status_code}"
@@ -132,6 +139,13 @@ class World:
                 return
 
 
+@pytest.fixture(autouse=True)
+def logged():
+    """What went to the log in this test."""
+    with capture_logs() as lines:
+        yield lines
+
+
 @pytest.fixture
 async def world():
     """The world, filled."""
@@ -139,9 +153,3 @@ async def world():
     made.fill()
     yield made
     await made.client.aclose()
-
-
-@pytest.fixture
-def make_world():
-    """Make a world with something changed from the start."""
-    return World

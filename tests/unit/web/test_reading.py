@@ -364,7 +364,7 @@ async def test_a_store_that_is_away_is_said_so_with_a_time_to_come_back(world, a
 
 
 @pytest.mark.parametrize("address", READING)
-async def test_a_bug_is_a_problem_without_a_traceback(world, address, monkeypatch):
+async def test_a_bug_is_a_problem_without_a_traceback(world, address, monkeypatch, logged):
     async def broken(*_args, **_options):
         raise StoreError("password hunter2 in a traceback")
 
@@ -373,6 +373,7 @@ async def test_a_bug_is_a_problem_without_a_traceback(world, address, monkeypatc
     answer = await world.ask(address)
     assert (answer.status_code, answer.json()["code"]) == (500, "internal-error")
     assert "hunter2" not in answer.text
+    assert [(line["event"], line["path"]) for line in logged] == [("request_failed", address)]
 
 
 @pytest.mark.parametrize("address", READING)
