@@ -1,0 +1,125 @@
+"""One field of a stored document, read with its type checked; and the naming of a document that cannot be read.
+
+Every reader raises ``KeyError`` where the field is missing and ``TypeError`` or ``ValueError`` where it is of the wrong
+type; ``naming`` makes a ``StoreError`` of these. Instants may stand as datetimes, or as RFC 3339 where a store has no
+type for them. Forbidden here: knowing a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache, wraps
+from typing import Any, TypeVar
+
+from reconciler.core.model import whole_milliseconds
+from reconciler.errors import StoreError
+from schemas.base import parse_duration
+
+Document = dict[str, Any]
+
+_Record = TypeVar("_Record")
+_duration = lru_cache(maxsize=1024)(parse_duration)
+
+
+def naming(kind: str) -> Callable[[Callable[[Document], _Record]], Callable[[Document], _Record]]:
+    """Turn what goes wrong in reading into a ``StoreError`` that names the record."""
+
+    def around(read: Callable[[Document], _Record]) -> Callable[[Document], _Record]:
+        @wraps(read)
+        def decode(document: Document) -> _Record:
+            try:
+                return read(document)
+            except (KeyError, OverflowError, TypeError, ValueError) as error:
+                why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+                raise StoreError(f"the store's {kind} {document.get('_id')!r} cannot be read: {why}") from error
+
+        return decode
+
+    return around
+
+
+def text(document: Document, name: str) -> str:
+    """A string."""
+    value = document[name]
+    if isinstance(value, str):
+        return value
+    raise TypeError(f"{name} is not a text")
+
+
+def whole(document: Document, name: str) -> int:
+    """A whole number."""
+    value = document[name]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():  # a JavaScript shell writes every number as a double
+        return int(value)
+    raise TypeError(f"{name} is not a whole number")
+
+
+def number(document: Document, name: str) -> float:
+    """A number, whole or not."""
+    value = document[name]
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    raise TypeError(f"{name} is not a number")
+
+
+def flag(document: Document, name: str) -> bool:
+    """True or false."""
+    value = document[name]
+    if isinstance(value, bool):
+        return value
+    raise TypeError(f"{name} is neither true nor false")
+
+
+def instant(document: Document, name: str) -> datetime:
+    """An aware instant, in UTC."""
+    value = document[name]
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value if value.tzinfo is UTC else whole_milliseconds(value)
+    raise TypeError(f"{name} is not an instant")
+
+
+def span(document: Document, name: str) -> timedelta:
+    """A span of time as a manifest writes it: ``2h30m``."""
+    return _duration(text(document, name))
+
+
+def texts(document: Document, name: str) -> tuple[str, ...]:
+    """A list of strings."""
+    values = document[name]
+    if isinstance(values, list) and all(isinstance(value, str) for value in values):
+        return tuple(values)
+    raise TypeError(f"{name} is not a list of texts")
+
+
+def mapping(document: Document, name: str) -> dict[str, str]:
+    """A mapping of strings to strings."""
+    values = document[name]
+    if isinstance(values, dict) and all(isinstance(value, str) for value in values.values()):
+        return dict(values)
+    raise TypeError(f"{name} is not a mapping of texts")
+
+
+def maybe(read: Callable[[Document, str], _Record], document: Document, name: str) -> _Record | None:
+    """Read a field that may be null; it must be there."""
+    return None if document[name] is None else read(document, name)
+
+
+def part(document: Document, name: str) -> Document:
+    """A document within the document."""
+    value = document[name]
+    if isinstance(value, dict):
+        return value
+    raise TypeError(f"{name} is not a mapping")
+
+
+def parts(document: Document, name: str) -> list[Document]:
+    """A list of documents within the document."""
+    values = document[name]
+    if isinstance(values, list) and all(isinstance(value, dict) for value in values):
+        return values
+    raise TypeError(f"{name} is not a list of mappings")
