@@ -42,7 +42,7 @@ def render(document: Mapping[str, Any]) -> str:
     for tag in document.get("tags", ()):
         parts.append(f"<h2>{escape(tag['name'])}</h2>{_paragraphs(tag.get('description', ''))}")
         parts += [
-            _operation(path, method, operation)
+            _operation(path, method, operation, document["components"]["schemas"])
             for path, method, operation in _operations(document)
             if tag["name"] in operation.get("tags", ())
         ]
@@ -78,13 +78,13 @@ def _paragraphs(text: str) -> str:
     return "".join(f"<p>{escape(part)}</p>" for part in text.split("\n\n") if part)
 
 
-def _operation(path: str, method: str, operation: Mapping[str, Any]) -> str:
+def _operation(path: str, method: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
     return "".join(
         (
             f'<section id="{_anchor(operation)}"><h3><span class="method {method}">{method.upper()}</span> ',
             f"<code>{escape(path)}</code> {escape(operation.get('summary', ''))}</h3>",
             _paragraphs(operation.get("description", "")),
-            _parameters(operation.get("parameters", ())),
+            _parameters(operation.get("parameters", ()), schemas),
             f"<pre>{escape(_curl(path, method, operation))}</pre>",
             "".join(_answer(status, answer) for status, answer in operation["responses"].items()),
             "</section>",
@@ -92,24 +92,25 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> str:
     )
 
 
-def _parameters(parameters: Iterable[Mapping[str, Any]]) -> str:
+def _parameters(parameters: Iterable[Mapping[str, Any]], schemas: Mapping[str, Any]) -> str:
     rows = "".join(
         f"<tr><td><code>{escape(one['name'])}</code></td><td>{escape(one['in'])}</td>"
-        f"<td>{escape(_type(one.get('schema', {})))}</td><td>{escape(one.get('description', ''))}</td></tr>"
+        f"<td>{escape(_type(one['schema'], schemas))}</td><td>{escape(one.get('description', ''))}</td></tr>"
         for one in parameters
     )
     heads = "<tr><th>parameter</th><th>in</th><th>takes</th><th>meaning</th></tr>"
     return f"<table>{heads}{rows}</table>" if rows else ""
 
 
-def _type(schema: Mapping[str, Any]) -> str:
+def _type(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
     """A schema in a few words: its type, choices, bounds and default."""
-    inner = [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]
-    if inner:
-        return _type({**inner[0], **{name: schema[name] for name in ("default",) if name in schema}})
-    words = [schema.get("$ref", schema.get("type", "")).rpartition("/")[2]]
+    if "$ref" in schema:
+        return _type(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+    if "anyOf" in schema:
+        return _type(next(one for one in schema["anyOf"] if one.get("type") != "null"), schemas)
+    words = [schema["type"]]
     if "items" in schema:
-        words.append(f"of {_type(schema['items'])}")
+        words.append(f"of {_type(schema['items'], schemas)}")
     if "enum" in schema:
         words = [" | ".join(map(str, schema["enum"]))]
     if "minimum" in schema and "maximum" in schema:
@@ -133,16 +134,13 @@ def _curl(path: str, method: str, operation: Mapping[str, Any]) -> str:
 
 
 def _answer(status: str, answer: Mapping[str, Any]) -> str:
-    for content in answer.get("content", {}).values():
-        found = [content["example"]] if "example" in content else []
+    found: list[Any] = []
+    for content in answer["content"].values():
+        found += [content["example"]] if "example" in content else []
         found += [one["value"] for one in content.get("examples", {}).values()]
-        shown = "\n".join(
-            one if isinstance(one, str) else json.dumps(one, indent=2, ensure_ascii=False) for one in found
-        )
-        if shown:
-            heading = f"<summary><b>{escape(status)}</b> {escape(answer['description'])}</summary>"
-            return f"<details>{heading}<pre>{escape(shown)}</pre></details>"
-    return ""
+    shown = "\n".join(one if isinstance(one, str) else json.dumps(one, indent=2, ensure_ascii=False) for one in found)
+    heading = f"<summary><b>{escape(status)}</b> {escape(answer['description'])}</summary>"
+    return f"<details>{heading}<pre>{escape(shown)}</pre></details>"
 
 
 def _problems() -> str:

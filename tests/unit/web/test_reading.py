@@ -4,6 +4,7 @@ import pytest
 
 from reconciler.core.model import Outcome, Process, SyncReport
 from reconciler.errors import StoreError
+from reconciler.web.paging import encode_cursor
 from tests.fakes import START, stored_job
 from tests.unit.web.conftest import a_run, run_id
 
@@ -326,6 +327,9 @@ async def test_a_cursor_of_another_list_is_refused(world):
         ("to=9999-12-31T23:59:59-14:00", "to"),
         ("to=2026-03-02T09:00:00", "to"),
         ("to=%D9%A2026-03-02", "to"),
+        ("from=1969-12-31", "from"),
+        ("from=2026-03-02T09:00:00.123456789Z&to=9999-06-01", "to"),
+        (f"cursor={encode_cursor('run', 'no-run-id')}", "cursor"),
         ("from=2026-03-02T09:00:00%2B99:00", "from"),
     ],
 )

@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import logging
 import signal
 import socket
@@ -151,3 +152,28 @@ def test_the_socket_waits_for_nobody():
     with bind("127.0.0.1", 0) as listening:
         assert not listening.getblocking()
         assert listening.type == socket.SOCK_STREAM
+
+
+async def test_a_server_that_cannot_start_says_so_and_does_not_hang():
+    listening = bind("127.0.0.1", 0)
+    server = HttpServer(app, listening)
+    listening.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        await server.start()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied"), "above 1023"),
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+        (OSError("odd"), "OSError"),
+    ],
+)
+def test_the_reason_of_a_refused_address_is_told_in_plain_words(error, said, monkeypatch):
+    def refuse(*_arguments):
+        raise error
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with pytest.raises(ListenError, match=said):
+        bind("127.0.0.1", 0)
