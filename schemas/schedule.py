@@ -11,6 +11,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Discriminator,
     Field,
@@ -84,7 +85,7 @@ Instant = Annotated[
 Weekday = Annotated[
     str,
     BeforeValidator(_upper),
-    BeforeValidator(_weekday),
+    AfterValidator(_weekday),
     WithJsonSchema({"type": "string", "examples": ["SUN", "MON#2", "FRI#L"]}),
 ]
 DayOfMonth = Annotated[
