@@ -187,12 +187,12 @@ def _special_day(kind: _Field, body: str) -> str | None:
         return body if body in ("L", "LW") else None
     if body == "L":
         raise _BadTermError("L needs a weekday here, such as 5L or FRIL")
-    if body.endswith("L"):
-        return f"{kind.number(body[:-1]) % 7}L"
     if match := _NTH.fullmatch(body):
         if match["nth"] not in ("1", "2", "3", "4", "5"):
             raise _BadTermError(f"#{match['nth']} is not one of #1-#5; the last one is written 5L or FRIL")
         return f"{kind.number(match['day']) % 7}#{match['nth']}"
+    if body.endswith("L"):
+        return f"{kind.number(body[:-1]) % 7}L"
     return None
 
 
