@@ -12,7 +12,6 @@ from datetime import timedelta
 from reconciler.adapters.caller import HttpCaller
 from reconciler.adapters.clock import ApsClock
 from reconciler.app import wiring
-from reconciler.app.serving import process_of
 from reconciler.core.model import JobKey, Outcome, Overrides, Run, SyncReport
 from reconciler.core.plan import Plan
 from reconciler.errors import NotFoundError, ReconcilerError, SourceError
@@ -51,8 +50,8 @@ async def trigger_once(settings: Settings, key: JobKey, overrides: Overrides, id
         stored = await store.job(key)
         if stored is None:
             raise NotFoundError(f"there is no job {key}; `reconciler jobs` lists them")
-        clock, caller = ApsClock(), HttpCaller(max_in_flight=1)
-        process = process_of("trigger", clock.now())
+        clock, caller = ApsClock(), HttpCaller()
+        process = wiring.process_of("trigger", clock.now())
         runner = Runner(
             store=store,
             clock=clock,

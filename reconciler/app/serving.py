@@ -8,11 +8,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import heapq
-import os
-import platform
 import signal
 import socket
-import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
@@ -23,7 +20,7 @@ from reconciler.adapters.caller import HttpCaller
 from reconciler.adapters.clock import ApsClock
 from reconciler.app import wiring
 from reconciler.core.instants import relative
-from reconciler.core.model import Job, JobKey, Outcome, Process, Run, SyncReport, whole_milliseconds
+from reconciler.core.model import Job, JobKey, Outcome, Run, SyncReport
 from reconciler.errors import SourceError, StoreUnavailableError
 from reconciler.ports import Clock, Source, Store
 from reconciler.services.reconcile import Reconciliation, SyncOptions
@@ -154,9 +151,9 @@ class Engine:
         self._source: Source = wiring.open_source(settings.source, interval=settings.interval)
         self._clock: Clock = ApsClock()
         self._metrics = Metrics(version=VERSION, now=self._clock.now)
-        self._caller = HttpCaller(max_in_flight=settings.max_in_flight)
+        self._caller = HttpCaller()
         self._reconciliation = Reconciliation(self._source, store, self._clock, options)
-        self._process = process_of("run", self._clock.now(), source=self._source.name)
+        self._process = wiring.process_of("run", self._clock.now(), source=self._source.name)
         self._runner = Runner(
             store=store,
             clock=self._clock,
@@ -327,18 +324,3 @@ def _settle_memory() -> None:
     """What a sync has built stays for long: take it out of the collector's rounds."""
     gc.collect()
     gc.freeze()
-
-
-def process_of(role: str, now: datetime, *, source: str = "", listen: str = "") -> Process:
-    """This process, as others see it in the store."""
-    return Process(
-        id=uuid.uuid4().hex,
-        role=role,
-        host=platform.node(),
-        pid=os.getpid(),
-        version=VERSION,
-        source=source,
-        listen=listen,
-        started_at=whole_milliseconds(now),
-        seen_at=whole_milliseconds(now),
-    )

@@ -1,15 +1,20 @@
-"""Which adapter stands behind a source's or a store's name. Forbidden here: using it."""
+"""Which adapter stands behind a source's or a store's name, and this process's own. Forbidden here: using them."""
 
 from __future__ import annotations
 
+import os
+import platform
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from reconciler.adapters.folder import FolderSource
+from reconciler.core.model import Process, whole_milliseconds
 from reconciler.errors import SettingsError
 from reconciler.ports import Store
+from reconciler.version import VERSION
 
 
 def open_source(text: str, *, interval: timedelta = timedelta(minutes=1)) -> FolderSource:
@@ -46,3 +51,18 @@ async def opened(url: str) -> AsyncIterator[Store]:
         yield store
     finally:
         await store.close()
+
+
+def process_of(role: str, now: datetime, *, source: str = "", listen: str = "") -> Process:
+    """This process, as others see it in the store."""
+    return Process(
+        id=uuid.uuid4().hex,
+        role=role,
+        host=platform.node(),
+        pid=os.getpid(),
+        version=VERSION,
+        source=source,
+        listen=listen,
+        started_at=whole_milliseconds(now),
+        seen_at=whole_milliseconds(now),
+    )

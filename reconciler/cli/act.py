@@ -14,7 +14,6 @@ import typer
 
 from reconciler import settings
 from reconciler.adapters import log
-from reconciler.app import acting, serving
 from reconciler.cli import console, inspect
 from reconciler.cli.console import Output, OutputOption
 from reconciler.cli.declare import SourceArgument, StoreOption
@@ -37,6 +36,8 @@ def run(
     allow_prune: Annotated[bool, typer.Option("--allow-prune", help="Removals are meant, however many.")] = False,
 ) -> None:
     """Follow the manifests: keep the schedule aligned, make the calls, record every run."""
+    from reconciler.app import serving  # noqa: PLC0415 - half a second that the other commands need not pay
+
     chosen = settings.load(source=source, store=store, listen=listen, log_format=log_format)
     log.configure(chosen.log_format)
     asyncio.run(serving.serve(chosen, wait=wait, allow_prune=allow_prune))
@@ -49,6 +50,8 @@ def sync(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """One pass from the manifests to the store, then exit. Exit 0, or 1 where something is held or stopped."""
+    from reconciler.app import acting  # noqa: PLC0415 - as above
+
     chosen = settings.load(source=source, store=store)
     report, made = asyncio.run(acting.sync_once(chosen, allow_prune=allow_prune))
     if output is Output.JSON:
@@ -83,6 +86,8 @@ def trigger(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Make one run now and wait for its outcome. Exit 0 where it succeeded, 1 where not."""
+    from reconciler.app import acting  # noqa: PLC0415 - as above
+
     overrides = Overrides(
         query=_pairs("--query", query), headers=_pairs("--header", header), json=_json(body), has_json=body is not None
     )
@@ -118,6 +123,8 @@ def check(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Are settings, source, store and address usable? Exit 0, or 1 with what is not."""
+    from reconciler.app import acting  # noqa: PLC0415 - as above
+
     findings = [acting.Finding(what="settings", good=False, text=text) for text in settings.unknown_variables()]
     try:
         chosen = settings.load(source=source, store=store, listen=listen)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from time import monotonic
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TextIO
 
 import rich.progress
 import typer
@@ -87,22 +87,21 @@ def _style(cell: Cell) -> str:
 
 def print_lines(lines: Iterable[tuple[str, str]]) -> None:
     """Lines that come with a style each."""
-    console = out()
-    for style, line in lines:
-        if console.is_terminal:
+    _write(out(), sys.stdout, lines)
+
+
+def print_problems(problems: Iterable[object]) -> None:
+    """Every problem on standard error, one a line."""
+    _write(err(), sys.stderr, (("red", str(problem)) for problem in problems))
+
+
+def _write(console: Console, stream: TextIO, lines: Iterable[tuple[str, str]]) -> None:
+    """Rich for a terminal; elsewhere plainly, a hundred times faster."""
+    if console.is_terminal:
+        for style, line in lines:
             console.print(Text(line, style=style))
-        else:
-            sys.stdout.write(f"{line}\n")
-
-
-def print_problems(problems: Iterable[object]) -> int:
-    """Every problem on standard error, one a line; how many."""
-    console = err()
-    count = 0
-    for problem in problems:
-        console.print(Text(str(problem), style="red" if console.is_terminal else ""))
-        count += 1
-    return count
+    else:
+        stream.writelines(f"{line}\n" for _, line in lines)
 
 
 def plural(count: int, noun: str) -> str:

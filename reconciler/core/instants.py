@@ -33,7 +33,7 @@ def span(duration: timedelta) -> str:
     if seconds < 1:
         return f"{round(seconds * 1000)}ms"
     rest = round(seconds)
-    parts = []
+    parts: list[tuple[int, str]] = []
     for size, unit in _UNITS:
         count, rest = divmod(rest, size)
         if count or parts:

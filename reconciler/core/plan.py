@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from reconciler.core.desired import DeclaredApplication, Desired
+from reconciler.core.desired import Desired
+from reconciler.core.manifests import DeclaredApplication
 from reconciler.core.model import ApplicationState, Job, JobKey, Problem, StoredJob
 from schemas.base import format_duration
 
