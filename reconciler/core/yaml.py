@@ -77,11 +77,6 @@ class Document:
             for key, value in node.value:
                 yield key.value, _place(value)
 
-    def items_at(self, *path: str | int) -> int:
-        """How many items the list at ``path`` has."""
-        node = _walk(self._root, path)[1]
-        return len(node.value) if node.__class__ is SequenceNode else 0
-
 
 def read(file: str, content: bytes) -> Iterator[Document | Problem]:
     """Compose and build one document after the other; empty ones are passed over.
