@@ -5,6 +5,7 @@ Forbidden here: words for people beyond a finding's text.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +19,7 @@ from reconciler.errors import NotFoundError, ReconcilerError, SourceError
 from reconciler.services.declarations import Declarations
 from reconciler.services.reconcile import Reconciliation, SyncOptions
 from reconciler.services.run import Runner
+from reconciler.services.upkeep import Upkeep
 from reconciler.settings import Settings
 from reconciler.web.server import bind, parse_listen
 
@@ -61,15 +63,18 @@ async def trigger_once(settings: Settings, key: JobKey, overrides: Overrides, id
             observer=lambda _job, _run: None,
             max_in_flight=1,
         )
-        await store.beat(process)
+        upkeep = Upkeep(store=store, clock=clock, runner=runner, process=process)
+        await upkeep.step()  # who claims must be known to live
+        keeping = asyncio.create_task(upkeep.keep())
         try:
             run = await runner.trigger(key, overrides, idempotency_key)
             return run if run.outcome is not Outcome.RUNNING else await runner.wait(run.id)
         finally:
             await runner.drain(timedelta(0))
+            keeping.cancel()
             await caller.close()
             with suppress(ReconcilerError):
-                await store.farewell(process.id)
+                await upkeep.farewell()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

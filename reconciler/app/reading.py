@@ -10,7 +10,7 @@ from reconciler.core import views
 from reconciler.core.model import ApplicationState, JobKey, Run, RunQuery, StoredJob
 from reconciler.core.suggest import did_you_mean
 from reconciler.errors import NotFoundError
-from reconciler.services.upkeep import ALIVE_FOR
+from reconciler.services.upkeep import SILENCE
 from reconciler.settings import Settings
 from reconciler.version import VERSION
 
@@ -74,7 +74,7 @@ async def status(settings: Settings) -> views.StatusView:
     async with opened(settings.store) as store:
         now = datetime.now(UTC)
         syncs = await store.syncs(1)
-        alive = [one for one in await store.processes() if now - one.seen_at < ALIVE_FOR and one.role == "run"]
+        alive = [one for one in await store.processes() if now - one.seen_at < SILENCE and one.role == "run"]
         return views.status_view(
             views.StatusFacts(
                 version=VERSION,

@@ -200,6 +200,7 @@ class Engine:
             clock=self._clock,
             runner=self._runner,
             process=self._process,
+            alive=wiring.is_alive,
             keep_for=self._settings.keep_runs,
             keep_per_job=self._settings.keep_runs_per_job,
         )

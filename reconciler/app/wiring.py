@@ -66,3 +66,14 @@ def process_of(role: str, now: datetime, *, source: str = "", listen: str = "") 
         started_at=whole_milliseconds(now),
         seen_at=whole_milliseconds(now),
     )
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process with this id runs on this machine, ours or somebody else's."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
