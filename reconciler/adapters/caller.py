@@ -36,6 +36,8 @@ MAX_BODY = 1024 * 1024
 # repeat it. Runs that are due together still share connections.
 _KEEP_ALIVE_SECONDS = 1.0
 
+_CONNECTIONS_PER_CALL = 10
+
 # Link-local networks hold the metadata services of clouds, which hand credentials to whoever asks; so does the one
 # unique-local address. NAT64 (RFC 6052) reaches the IPv4 ones through IPv6.
 _REFUSED_NETWORKS = tuple(
@@ -117,7 +119,8 @@ class HttpCaller:
     """Makes calls: one attempt each, within a total deadline, with memory bounded whatever the target does.
 
     Args:
-        max_connections: at most so many connections at once; 0 for no bound.
+        max_in_flight: how many calls at once are meant. Calls that hang do not count there (``services.turns``), so
+            that connections are bounded at ten times as many.
         max_body: bytes of an answer that are read, and to which a compressed one may grow.
         transport: instead of real connections, for tests.
     """
@@ -125,12 +128,12 @@ class HttpCaller:
     def __init__(
         self,
         *,
-        max_connections: int = 1000,
+        max_in_flight: int = 100,
         max_body: int = MAX_BODY,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._max_body = max_body
-        self._max_connections = max_connections
+        self._max_connections = max_in_flight * _CONNECTIONS_PER_CALL
         self._own = transport is None
         self._resolver: _Resolver | None = None
         self._transport = transport or self._real_transport()

@@ -1,0 +1,175 @@
+"""The attempts of one run: calling, judging, waiting, calling again.
+
+Forbidden here: claiming and recording, which are the runner's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import NamedTuple
+
+from reconciler.core.model import Attempt, HttpRequest, Job, Outcome, Reply, Run, StoredJob, whole_milliseconds
+from reconciler.core.runs import call_headers, excerpt, judge, retry_delay, retryable
+from reconciler.ports import Caller, Clock
+from reconciler.services.turns import Turn, Turns
+
+INTERRUPTED = "interrupted by shutdown"
+STOPPED = "the reconciler stopped before it could start"
+
+
+class Ending(NamedTuple):
+    """How a run ends."""
+
+    outcome: Outcome
+    reason: str
+    excerpt: str = ""
+
+
+class Underway:
+    """A run on its way from its claim to its record.
+
+    Attributes:
+        run: as it was claimed; one that is recorded without a call (skipped, missed) has ended already.
+        request: the job's, with a trigger's overrides.
+        expires: after this instant it starts no more.
+        attempts: those made so far.
+        called_at: when the call was sent that is in flight; ``None`` where none is.
+        task: what makes the attempts; ``None`` before its turn has come.
+        failure: why the last attempt failed, where another is to follow.
+        excerpt: of that attempt's answer.
+        stop: how it ends when its task is cancelled, if not by a shutdown.
+        doubtful: a claim was sent and its answer lost: the store may hold it as running.
+        ended: its end has been handed to the journal.
+    """
+
+    __slots__ = (
+        "attempts",
+        "called_at",
+        "claimed",
+        "doubtful",
+        "ended",
+        "excerpt",
+        "expires",
+        "failure",
+        "request",
+        "run",
+        "stop",
+        "stored",
+        "task",
+        "turn",
+    )
+
+    def __init__(self, run: Run, stored: StoredJob, request: HttpRequest, expires: datetime) -> None:
+        self.run = run
+        self.stored = stored
+        self.request = request
+        self.expires = expires
+        self.attempts: list[Attempt] = []
+        self.called_at: datetime | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.turn: Turn | None = None
+        self.failure = ""
+        self.excerpt = ""
+        self.stop: Ending | None = None
+        self.claimed = False
+        self.doubtful = False
+        self.ended = False
+
+    @property
+    def job(self) -> Job:
+        """The job as it was when the run was claimed."""
+        return self.stored.job
+
+    def interrupted(self, now: datetime) -> Ending:
+        """Say how it ends where its task was cancelled, and note the attempt that was cut off."""
+        if self.called_at is not None:
+            ending = self.stop or Ending(Outcome.UNKNOWN, INTERRUPTED)
+            self.note(
+                Reply(error=ending.reason, latency_ms=(now - self.called_at).total_seconds() * 1000), ending.reason
+            )
+            return ending
+        if self.stop is not None:
+            return self.stop
+        if self.failure:
+            return Ending(Outcome.FAILED, f"{self.failure}; not tried again: {INTERRUPTED}", self.excerpt)
+        if self.attempts:  # made by a process that is no more
+            return Ending(Outcome.UNKNOWN, INTERRUPTED)
+        return Ending(Outcome.MISSED, STOPPED)
+
+    def note(self, reply: Reply, error: str) -> None:
+        """Keep what became of the call that was in flight."""
+        if self.called_at is not None:
+            self.attempts.append(
+                Attempt(
+                    number=len(self.attempts) + 1,
+                    started_at=whole_milliseconds(self.called_at),
+                    latency_ms=reply.latency_ms,
+                    status=reply.status,
+                    error=error or None,
+                    sent=reply.sent,
+                )
+            )
+        self.called_at = None
+
+
+class Attempts:
+    """Makes the attempts of runs.
+
+    Args:
+        caller: makes the calls.
+        clock: for the pauses in between.
+        turns: a run that pauses gives its turn back and queues up again.
+    """
+
+    def __init__(self, caller: Caller, clock: Clock, turns: Turns) -> None:
+        self._caller = caller
+        self._clock = clock
+        self._turns = turns
+        self.closing = False
+
+    async def make(self, underway: Underway) -> Ending:
+        """Call until the answer is the expected one or trying again is of no use; the turn has come already."""
+        job = underway.job
+        tried = 0
+        while True:
+            tried += 1
+            reply = await self._call(underway)
+            outcome, reason = judge(reply, job.expect)
+            underway.note(reply, reason)
+            shown = excerpt(reply.body, reply.content_type) if reply.body else ""
+            again = outcome is Outcome.FAILED and tried <= job.retry.limit
+            if not again or not retryable(reply, job.expect, job.delivery):
+                return Ending(outcome, reason, shown)
+            underway.failure, underway.excerpt = reason, shown
+            if self.closing:
+                return underway.interrupted(self._clock.now())
+            await self._pause(underway, reply)
+
+    async def _call(self, underway: Underway) -> Reply:
+        request = underway.request
+        number = len(underway.attempts) + 1
+        headers = {**request.headers, **call_headers(underway.run, number)}
+        outgoing = HttpRequest(method=request.method, url=request.url, headers=headers, body=request.body)
+        underway.called_at = self._clock.now()
+        return await self._caller.call(outgoing, underway.job.timeout)
+
+    async def _pause(self, underway: Underway, reply: Reply) -> None:
+        now = self._clock.now()
+        number = len(underway.attempts)
+        delay = retry_delay(underway.job.retry, number, underway.run.id, reply.retry_after, now)
+        self.leave(underway)
+        await self._clock.sleep(delay)
+        turned = asyncio.get_running_loop().create_future()
+        underway.turn = self._turns.ask(
+            underway.run.key.application,
+            underway.job.max_concurrency,
+            lambda: None if turned.done() else turned.set_result(None),
+        )
+        await turned
+
+    def leave(self, underway: Underway) -> None:
+        """Give its turn back, if it has one."""
+        if underway.turn is not None:
+            self._turns.leave(underway.turn)
+            underway.turn = None

@@ -1,0 +1,86 @@
+"""The ends of runs on their way to the store: told at once, written in batches, waited for.
+
+Forbidden here: deciding how a run ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from reconciler.core.model import Job, Run
+from reconciler.ports import Clock, Store
+from reconciler.services.batches import Batches
+
+Observer = Callable[[Job | None, Run], None]
+
+_GATHER = timedelta(milliseconds=50)
+log = logging.getLogger(__name__)
+
+
+class Journal:
+    """Records the ends of runs.
+
+    Args:
+        store: where they go.
+        clock: for the pauses.
+        observer: told once of each run that has ended, with its job where that is known.
+    """
+
+    def __init__(self, store: Store, clock: Clock, observer: Observer) -> None:
+        self._store = store
+        self._observer = observer
+        self._batches = Batches[Run](clock, self._write, lambda run, _: self._done(run), gather=_GATHER)
+        self._unwritten: dict[str, Run] = {}
+        self._waiting: dict[str, asyncio.Future[Run]] = {}
+
+    def __contains__(self, run_id: str) -> bool:
+        return run_id in self._unwritten
+
+    @property
+    def full(self) -> bool:
+        """Whether so many ends wait that no more calls should be made."""
+        return self._batches.full
+
+    def record(self, job: Job | None, run: Run) -> None:
+        """Take an end in; it is told at once and written soon."""
+        self._unwritten[run.id] = run
+        self._batches.add(run)
+        self.tell(job, run)
+
+    def tell(self, job: Job | None, run: Run) -> None:
+        """Only tell: for a run that was written with its claim."""
+        try:
+            self._observer(job, run)
+        except Exception:
+            log.exception("the observer of runs failed")
+
+    async def written(self, run_id: str) -> Run:
+        """Wait until the end of a run, which may still be to come, has been written."""
+        future = self._waiting.setdefault(run_id, asyncio.get_running_loop().create_future())
+        return await asyncio.shield(future)
+
+    async def room(self) -> None:
+        """Wait until it is no longer full."""
+        await self._batches.room()
+
+    async def settled(self) -> None:
+        """Wait until everything is written."""
+        await self._batches.settled()
+
+    def stop(self) -> int:
+        """Write no more; returns how many ends were not written."""
+        return self._batches.stop()
+
+    async def _write(self, batch: Sequence[Run]) -> None:
+        await self._store.finish(batch)
+        for run in batch:
+            self._done(run)
+
+    def _done(self, run: Run) -> None:
+        self._unwritten.pop(run.id, None)
+        future = self._waiting.pop(run.id, None)
+        if future is not None and not future.done():
+            future.set_result(run)

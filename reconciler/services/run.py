@@ -1,0 +1,437 @@
+"""Making runs: from a slot or a trigger to a claim, from the claim to calls, from the calls to the record.
+
+Every slot that is handed in ends in exactly one recorded outcome; nothing is sent before its claim is won.
+Forbidden here: recovery of what other processes left behind (``services.upkeep``), and knowing when slots are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import uuid
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from reconciler.core.model import (
+    Attempt,
+    Cause,
+    HttpRequest,
+    JobKey,
+    Outcome,
+    Overrides,
+    Run,
+    StoredJob,
+    whole_milliseconds,
+)
+from reconciler.core.runs import apply_overrides, claim_of, ended, slot_of
+from reconciler.core.timetable import Verdict, spread, verdict
+from reconciler.errors import IdempotencyConflictError, NotFoundError, StoreUnavailableError
+from reconciler.ports import Caller, Clock, Store
+from reconciler.services.attempts import STOPPED, Attempts, Ending, Underway
+from reconciler.services.batches import FIRST_PAUSE, Batches
+from reconciler.services.journal import Journal, Observer
+from reconciler.services.turns import Turns
+from schemas.base import format_duration
+
+ABANDONED = "the process that claimed it ended"
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_FLUSH = timedelta(seconds=5)  # for the last records at the end, where the store is slow or away
+_POLL = timedelta(milliseconds=500)
+_CLAIM_TRIES = 3
+log = logging.getLogger(__name__)
+
+_Delay = tuple[timedelta, JobKey]
+
+
+class Runner:
+    """Makes the runs of one process.
+
+    Args:
+        store: where claims and results go.
+        clock: the time, and the pauses.
+        caller: makes the calls.
+        owner: this process's id.
+        jobs: the job as it stands now, ``None`` where there is none.
+        observer: told once of each run that has ended, with its job where that is known.
+        max_in_flight: calls at once; see ``services.turns`` for what slow ones count.
+    """
+
+    def __init__(  # noqa: PLR0913 - named where it is wired
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        caller: Caller,
+        owner: str,
+        jobs: Callable[[JobKey], StoredJob | None],
+        observer: Observer,
+        max_in_flight: int = 100,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._owner = owner
+        self._jobs = jobs
+        self._turns = Turns(clock, max_in_flight)
+        self._attempts = Attempts(caller, clock, self._turns)
+        # A small first batch lets calls begin while the other claims are still being written.
+        self._claims = Batches[Underway](clock, self._claim, self._claim_refused, first=64)
+        self._journal = Journal(store, clock, observer)
+        self._underway: dict[str, Underway] = {}
+        self._by_key: dict[JobKey, list[Underway]] = {}
+        self._delayed: dict[asyncio.Task[None], tuple[datetime, deque[_Delay]]] = {}
+        self._remembering = asyncio.Lock()
+
+    # What the clock and people ask for
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are being made right now."""
+        return self._turns.in_flight
+
+    def on_due(self, slot: datetime, keys: Sequence[JobKey]) -> None:
+        """Take on the slots of these jobs; quick, for thousands at once."""
+        if self._attempts.closing:
+            return
+        now = self._clock.now()
+        punctual: list[Underway] = []
+        jittered: list[_Delay] = []
+        for key in keys:
+            stored = self._jobs(key)
+            if stored is None or stored.job.suspend:
+                continue
+            if stored.job.jitter:
+                jittered.append((spread(stored.job.jitter, str(key)), key))
+            elif (taken := self._take(stored, slot, slot, now)) is not None:
+                punctual.append(taken)
+        self._claims.extend(punctual)
+        if jittered:
+            rest = deque(sorted(jittered))
+            task = asyncio.get_running_loop().create_task(self._spread(slot, rest))
+            self._delayed[task] = (slot, rest)
+            task.add_done_callback(self._delayed.pop)
+
+    async def trigger(self, key: JobKey, overrides: Overrides, idempotency: str | None = None) -> Run:
+        """Run a job now, suspended or not; returns its run as soon as it is claimed.
+
+        Args:
+            key: which job.
+            overrides: what is replaced in its request, for this run only.
+            idempotency: the client's own key; the same key and overrides give the same run again.
+
+        Raises:
+            NotFoundError: there is no such job.
+            OverridesError: the overrides cannot be sent.
+            IdempotencyConflictError: the key was used before with other overrides.
+            StoreUnavailableError: the store is away, or this process is ending; nothing was sent.
+        """
+        if self._attempts.closing:
+            raise StoreUnavailableError("the reconciler is stopping; try again")
+        stored = self._jobs(key)
+        if stored is None:
+            raise NotFoundError(f"there is no job {key}")
+        request = apply_overrides(stored.job.request, overrides)
+        parts = (("query", overrides.query), ("headers", overrides.headers), ("json", overrides.has_json))
+        names = tuple(name for name, given in parts if given)
+        now = whole_milliseconds(self._clock.now())
+        if idempotency is None:
+            return await self._manual(stored, request, self._claim_of(stored, now, uuid.uuid4().hex, names))
+        async with self._remembering:
+            run = self._claim_of(stored, now, idempotency, names)
+            token = f"{key} {idempotency}"
+            print_, known = await self._store.remember(token, _fingerprint(overrides), run.id, now)
+            if print_ != _fingerprint(overrides):
+                raise IdempotencyConflictError("this Idempotency-Key was used before with another request")
+            if known != run.id:
+                if known in self._journal:
+                    raise StoreUnavailableError("the store has not taken the first run of this key yet; try again")
+                if (earlier := await self._store.run(known)) is not None:
+                    return earlier
+                # Remembered, but its process ended before the claim: the same run is claimed now.
+                run = self._claim_of(stored, slot_of(known), idempotency, names)
+            return await self._manual(stored, request, run)
+
+    async def wait(self, run_id: str) -> Run:
+        """Wait until a run has ended and is recorded; returns it.
+
+        Raises:
+            NotFoundError: there is no such run.
+            StoreUnavailableError: it is not ours, and the store is away.
+        """
+        if self.knows(run_id):
+            return await self._journal.written(run_id)
+        while (run := await self._store.run(run_id)) is not None:
+            if run.outcome is not Outcome.RUNNING:
+                return run
+            await self._clock.sleep(_POLL)
+        raise NotFoundError(f"there is no run {run_id}")
+
+    # What upkeep asks for
+
+    def knows(self, run_id: str) -> bool:
+        """Whether a run is under way here, or its end is still to be recorded."""
+        return run_id in self._underway or run_id in self._journal
+
+    def is_busy(self, key: JobKey) -> bool:
+        """Whether a run of this job is under way here."""
+        return key in self._by_key
+
+    def resume(self, stored: StoredJob, run: Run) -> None:
+        """Send a run again that its process left unfinished, under the same id; its attempts continue."""
+        job = stored.job
+        run = replace(run, revision=stored.revision, file=job.file, line=job.line)
+        underway = Underway(run, stored, job.request, _NEVER)
+        lost = Attempt(number=len(run.attempts) + 1, started_at=run.claimed_at, latency_ms=0.0, error=ABANDONED)
+        underway.attempts = [*run.attempts, lost]
+        self._register(underway)
+        self._claimed(underway, won=True)
+
+    def conclude(self, run: Run, outcome: Outcome, reason: str) -> None:
+        """End a run that its process left unfinished, without a call."""
+        self._journal.record(None, ended(run, outcome, reason, self._clock.now()))
+
+    # From the slot to the claim
+
+    def _claim_of(self, stored: StoredJob, slot: datetime, nonce: str, overrides: Sequence[str]) -> Run:
+        now = self._clock.now()
+        return claim_of(stored, slot, Cause.MANUAL, self._owner, now, nonce=nonce, overrides=overrides)
+
+    async def _spread(self, slot: datetime, rest: deque[_Delay]) -> None:
+        """Take on jittered jobs, each at its own instant."""
+        while rest:
+            await self._clock.sleep(slot + rest[0][0] - self._clock.now())
+            self._take_delayed(slot, *rest.popleft())
+
+    def _take_delayed(self, slot: datetime, delay: timedelta, key: JobKey) -> None:
+        stored = self._jobs(key)
+        if stored is None or stored.job.suspend:
+            return
+        taken = self._take(stored, slot, slot + delay, self._clock.now())
+        if taken is not None:
+            self._claims.add(taken)
+
+    def _take(self, stored: StoredJob, slot: datetime, due: datetime, now: datetime) -> Underway | None:
+        """Decide what becomes of a slot and write its claim; ``None`` where it is under way already."""
+        job = stored.job
+        run = claim_of(stored, slot, Cause.SCHEDULE, self._owner, now)
+        if run.id in self._underway:
+            return None
+        underway = Underway(run, stored, job.request, due + job.starting_deadline)
+        if verdict(due, now, job.starting_deadline) is Verdict.MISSED:
+            lateness = format_duration(timedelta(seconds=(now - due) // timedelta(seconds=1)))
+            reason = f"{lateness} late; the starting deadline is {format_duration(job.starting_deadline)}"
+            underway.run = ended(run, Outcome.MISSED, reason, now)
+        elif self._attempts.closing:
+            underway.run = ended(run, Outcome.MISSED, STOPPED, now)
+        else:
+            self._admit(underway, now)
+        return underway
+
+    def _admit(self, underway: Underway, now: datetime) -> None:
+        """Let a run go on, unless its predecessor still runs and its job forbids overlaps."""
+        before = self._by_key.get(underway.run.key)
+        if before and underway.job.concurrency_policy == "Forbid":
+            does = "still runs" if before[0].task is not None else "has not started yet"
+            reason = f"overlap: run {before[0].run.id} {does}"
+            underway.run = ended(underway.run, Outcome.SKIPPED, reason, now)
+        else:
+            self._register(underway)
+
+    def _register(self, underway: Underway) -> None:
+        self._underway[underway.run.id] = underway
+        self._by_key.setdefault(underway.run.key, []).append(underway)
+
+    def _forget(self, underway: Underway) -> None:
+        if self._underway.pop(underway.run.id, None) is not None:
+            same = self._by_key[underway.run.key]
+            same.remove(underway)
+            if not same:
+                del self._by_key[underway.run.key]
+
+    async def _claim(self, batch: Sequence[Underway]) -> None:
+        now = self._clock.now()
+        for underway in batch:
+            if underway.run.outcome is not Outcome.RUNNING:
+                continue
+            if self._attempts.closing:
+                underway.run = ended(underway.run, Outcome.MISSED, STOPPED, now)
+            elif now > underway.expires:
+                deadline = format_duration(underway.job.starting_deadline)
+                reason = f"the store was away for longer than the starting deadline of {deadline}"
+                underway.run = ended(underway.run, Outcome.MISSED, reason, now)
+        try:
+            won = await self._store.claim([underway.run for underway in batch])
+        except BaseException:
+            for underway in batch:
+                underway.doubtful = True
+            raise
+        for underway in batch:
+            self._claimed(underway, won=underway.run.id in won)
+
+    def _claim_refused(self, underway: Underway, error: Exception) -> None:
+        self._forget(underway)
+        self._journal.tell(underway.job, ended(underway.run, Outcome.MISSED, f"no claim: {error}", self._clock.now()))
+
+    async def _manual(self, stored: StoredJob, request: HttpRequest, run: Run) -> Run:
+        underway = Underway(run, stored, request, run.claimed_at + stored.job.starting_deadline)
+        self._admit(underway, run.claimed_at)
+        try:
+            won = await self._claim_soon(underway)
+        except BaseException:
+            # Perhaps it was written and only the answer is lost: end what may stand there. Nothing was sent.
+            self._forget(underway)
+            self._journal.record(
+                None, ended(run, Outcome.MISSED, "the store did not answer its claim", self._clock.now())
+            )
+            raise
+        if not won:
+            self._forget(underway)
+            earlier = await self._store.run(run.id)
+            return earlier or run
+        self._claimed(underway, won=True)
+        return underway.run
+
+    async def _claim_soon(self, underway: Underway) -> bool:
+        for number in range(1, _CLAIM_TRIES + 1):
+            try:
+                return underway.run.id in await self._store.claim([underway.run])
+            except StoreUnavailableError:
+                underway.doubtful = True
+                if number == _CLAIM_TRIES:
+                    raise
+                await self._clock.sleep(FIRST_PAUSE * number)
+        raise AssertionError  # pragma: no cover
+
+    # From the claim to the calls
+
+    def _claimed(self, underway: Underway, *, won: bool) -> None:
+        if not won:
+            self._forget(underway)
+            return
+        underway.claimed = True
+        if underway.run.outcome is not Outcome.RUNNING:
+            self._forget(underway)
+            if underway.doubtful:  # an earlier try may have written it as running
+                self._journal.record(underway.job, underway.run)
+            else:
+                self._journal.tell(underway.job, underway.run)
+            return
+        if self._attempts.closing:
+            self._end(underway, underway.interrupted(self._clock.now()))
+            return
+        if underway.job.concurrency_policy == "Replace":
+            self._replace_others(underway)
+        application = underway.run.key.application
+        underway.turn = self._turns.ask(application, underway.job.max_concurrency, lambda: self._start(underway))
+
+    def _replace_others(self, newer: Underway) -> None:
+        for older in list(self._by_key[newer.run.key]):
+            if older is newer or not older.claimed or older.run.id > newer.run.id:
+                continue
+            older.stop = Ending(Outcome.FAILED, f"replaced by run {newer.run.id}")
+            if older.task is not None:
+                older.task.cancel()
+            else:
+                self._end(older, older.stop)
+
+    def _start(self, underway: Underway) -> None:
+        """Its turn has come. Called from within ``Turns``, which may not have returned the turn yet."""
+        underway.task = asyncio.get_running_loop().create_task(self._run(underway))
+        underway.task.add_done_callback(lambda task: self._done(underway, task))
+
+    async def _run(self, underway: Underway) -> None:
+        now = self._clock.now()
+        if now > underway.expires:
+            deadline = format_duration(underway.job.starting_deadline)
+            reason = f"waited for its turn for longer than the starting deadline of {deadline}"
+            self._end(underway, Ending(Outcome.MISSED, reason))
+        else:
+            self._end(underway, await self._attempts.make(underway))
+        if self._journal.full:  # the turn is kept meanwhile, so that no more calls start than can be recorded
+            await self._journal.room()
+
+    def _done(self, underway: Underway, task: asyncio.Task[None]) -> None:
+        """Whatever became of its task: the turn goes on, and the run has its record."""
+        self._attempts.leave(underway)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("a bug ended run %s of %s", underway.run.id, underway.run.key, exc_info=error)
+        if not underway.ended:
+            ending = underway.interrupted(self._clock.now())
+            self._end(underway, ending if error is None else Ending(Outcome.UNKNOWN, "internal error"))
+
+    # From the calls to the record
+
+    def _end(self, underway: Underway, ending: Ending) -> None:
+        underway.ended = True
+        if underway.task is None:
+            self._attempts.leave(underway)
+        self._forget(underway)
+        self._journal.record(
+            underway.job,
+            ended(
+                underway.run,
+                ending.outcome,
+                ending.reason,
+                self._clock.now(),
+                attempts=underway.attempts,
+                excerpt=ending.excerpt,
+            ),
+        )
+
+    # The end
+
+    async def drain(self, grace: timedelta) -> None:
+        """End in good order: nothing new starts, calls in flight may end within the grace, everything is recorded.
+
+        Called again with a shorter grace, it hurries the first call on.
+        """
+        self._close()
+        tasks = [underway.task for underway in self._underway.values() if underway.task is not None]
+        if tasks and grace > timedelta(0):
+            await self._within(grace, asyncio.wait(tasks))
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._within(_FLUSH, self._settled())
+        left = self._claims.stop() + self._journal.stop()
+        if left:
+            log.error("the store is away: %d records could not be written", left)
+
+    def _close(self) -> None:
+        """Account for everything that waits: slots, turns, further attempts."""
+        if self._attempts.closing:
+            return
+        self._attempts.closing = True
+        for task, (slot, rest) in list(self._delayed.items()):
+            task.cancel()
+            for delay, key in rest:
+                self._take_delayed(slot, delay, key)
+        now = self._clock.now()
+        for underway in list(self._underway.values()):
+            if underway.task is None and underway.claimed:
+                self._end(underway, underway.interrupted(now))
+            elif underway.task is not None and underway.called_at is None and underway.attempts:
+                underway.task.cancel()  # it waits before another attempt
+
+    async def _settled(self) -> None:
+        await self._claims.settled()
+        await self._journal.settled()
+
+    async def _within(self, limit: timedelta, work: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.ensure_future(work)
+        timer = asyncio.ensure_future(self._clock.sleep(limit))
+        await asyncio.wait([task, timer], return_when=asyncio.FIRST_COMPLETED)
+        task.cancel()
+        timer.cancel()
+        await asyncio.gather(task, timer, return_exceptions=True)
+
+
+def _fingerprint(overrides: Overrides) -> str:
+    parts = [dict(overrides.query), dict(overrides.headers), overrides.has_json, overrides.json]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
