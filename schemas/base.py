@@ -121,8 +121,8 @@ Name = Annotated[
     StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"),
     Field(description="A DNS label: lower-case letters, digits and dashes, at most 63 characters."),
 ]
-Text = Annotated[str, AfterValidator(clean_text)]
-ShortText = Annotated[Text, StringConstraints(min_length=1, max_length=253)]
+LabelValue = Annotated[str, StringConstraints(max_length=253), AfterValidator(clean_text)]
+ShortText = Annotated[str, AfterValidator(clean_text), StringConstraints(min_length=1, max_length=253)]
 Description = Annotated[
     str, StringConstraints(max_length=2000), Field(description="For people; shown by `show` and in status.")
 ]
@@ -134,7 +134,7 @@ Zone = Annotated[
 
 
 Labels = Annotated[
-    Mapping[ShortText, Annotated[Text, StringConstraints(max_length=253)]],
+    Mapping[ShortText, LabelValue],
     Field(description="Free key-value pairs for people and filters."),
 ]
 
@@ -144,8 +144,8 @@ class Metadata(Strict):
 
     name: Name
     labels: Labels = Field(default={})
-    annotations: Mapping[ShortText, Annotated[Text, StringConstraints(max_length=4096)]] = Field(
-        default={}, description="Free key-value pairs for tools."
+    annotations: Mapping[ShortText, Annotated[str, StringConstraints(max_length=4096), AfterValidator(clean_text)]] = (
+        Field(default={}, description="Free key-value pairs for tools.")
     )
 
 

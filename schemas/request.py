@@ -151,13 +151,13 @@ def _once_each(headers: Mapping[str, str]) -> Mapping[str, str]:
 
 Url = Annotated[
     str,
-    AfterValidator(check_url),
     StringConstraints(max_length=2048),
+    AfterValidator(check_url),
     WithJsonSchema({"type": "string", "format": "uri"}),
 ]
-Path = Annotated[str, AfterValidator(check_path), StringConstraints(max_length=2048)]
-HeaderName = Annotated[str, AfterValidator(check_header_name), StringConstraints(min_length=1, max_length=128)]
-HeaderValue = Annotated[str, AfterValidator(check_header_value), StringConstraints(max_length=8192)]
+Path = Annotated[str, StringConstraints(max_length=2048), AfterValidator(check_path)]
+HeaderName = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(check_header_name)]
+HeaderValue = Annotated[str, StringConstraints(max_length=8192), AfterValidator(check_header_value)]
 Headers = Annotated[Mapping[HeaderName, HeaderValue], AfterValidator(_once_each)]
 _PARAMETER_SCHEMA = {"type": ["string", "number", "boolean"]}
 Scalar = Annotated[str, PlainValidator(_scalar), WithJsonSchema(_PARAMETER_SCHEMA)]

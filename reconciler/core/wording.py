@@ -43,8 +43,9 @@ _DESCRIBED: Final[Mapping[type, str]] = {
 _TOO: Final = {
     "greater_than_equal": ("must be at least {}", "ge"),
     "less_than_equal": ("must be at most {}", "le"),
-    "string_too_long": ("must have at most {} characters", "max_length"),
+    "string_too_long": ("must have at most {} character", "max_length"),
     "string_too_short": ("must have at least {} character", "min_length"),
+    "too_long": ("must have at most {} item", "max_length"),
     "too_short": ("must have at least {} item", "min_length"),
 }
 # Where each kind's fields belong, for the field that stands in the wrong mapping.
@@ -80,7 +81,7 @@ def explain(error: ErrorDetails, model: type[BaseModel], value: Any) -> Fault | 
     if kind == "extra_forbidden":
         return Fault(path, True, _unknown_field(path, model))  # noqa: FBT003 - a field of the tuple
     found = path[-1] if at_key else _at(value, path)
-    if kind == "too_short" and found:
+    if kind == "too_short" and isinstance(found, list) and found:
         return None  # items that are wrong themselves do not count
     if path and path[-1] in _NAMES and isinstance(found, str):
         return Fault(path, at_key, _not_a_name(found))
@@ -114,7 +115,9 @@ def _message(error: ErrorDetails, found: object) -> str:
     if kind in _TOO:
         template, bound = _TOO[kind]
         text = template.format(context[bound])
-        return text if context[bound] == 1 or not kind.endswith("short") else f"{text}s"
+        if isinstance(found, str):  # pydantic speaks of items once a validator of ours came first
+            text = text.replace("item", "character")
+        return f"{text}s" if bound.endswith("length") and context[bound] != 1 else text
     if kind == "literal_error":
         return did_you_mean_choice(found, [each.strip("'") for each in _choices(context["expected"])])
     if kind == "schedule_form" and isinstance(found, dict):
