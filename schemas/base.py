@@ -27,8 +27,8 @@ from pydantic.alias_generators import to_camel
 API_VERSION = "reconciler/v1"
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DURATION = re.compile(r"(?:\d{1,9}d)?(?:\d{1,9}h)?(?:\d{1,9}m(?!s))?(?:\d{1,9}s)?(?:\d{1,9}ms)?")
-_DURATION_PART = re.compile(r"(\d+)(ms|[dhms])")
+_DURATION = re.compile(r"(?:\d{1,9}d)?(?:\d{1,9}h)?(?:\d{1,9}m(?!s))?(?:\d{1,9}s)?(?:\d{1,9}ms)?", re.ASCII)
+_DURATION_PART = re.compile(r"(\d+)(ms|[dhms])", re.ASCII)
 _DURATION_PATTERN = r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$"
 
 # Bidirectional controls can make a name read as another one (Unicode TR 36, section 2.4).

@@ -23,7 +23,7 @@ from pydantic import (
 from schemas.base import PositiveDuration, ShortText, Strict
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2
-_STATUS = re.compile(r"[1-5]xx|[1-5]\d\d(-[1-5]\d\d)?")
+_STATUS = re.compile(r"[1-5]xx|([1-5]\d\d)(?:-([1-5]\d\d))?", re.ASCII)
 
 # Set by the client itself from the URL and the body; a second value by hand is request smuggling at worst.
 _OWNED_HEADERS = frozenset(
@@ -123,8 +123,11 @@ def check_status(value: object) -> str:
         ValueError: not in one of these forms.
     """
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if not isinstance(text, str) or not _STATUS.fullmatch(text):
+    if not isinstance(text, str) or not (match := _STATUS.fullmatch(text)):
         raise ValueError("a status is a number like 200, a class like 2xx, or a range like 200-204")
+    first, last = match.groups()
+    if last is not None and last < first:
+        raise ValueError("the range of statuses ends before it begins; write the lower one first")
     return text
 
 

@@ -25,8 +25,10 @@ from pydantic import (
 
 from schemas.base import PositiveDuration, Strict, Zone
 
-_INSTANT = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)([Zz]|[+-]\d{2}:\d{2})?)?")
-_TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?")
+_INSTANT = re.compile(
+    r"(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)([Zz]|[+-]\d{2}:\d{2})?)?", re.ASCII
+)
+_TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?", re.ASCII)
 _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _WEEKDAY = re.compile(rf"({'|'.join(_WEEKDAYS)})(#[1-5]|#L)?")
 
@@ -82,11 +84,18 @@ Instant = Annotated[
     PlainSerializer(lambda value: value.isoformat(), return_type=str),
     WithJsonSchema({"type": "string", "examples": ["2026-12-01T10:00:00", "2026-12-01T10:00:00Z"]}),
 ]
+_WEEKDAY_SCHEMA = {"type": "string", "examples": ["SUN", "MON#2", "FRI#L"]}
 Weekday = Annotated[
     str,
     BeforeValidator(_upper),
     AfterValidator(_weekday),
-    WithJsonSchema({"type": "string", "examples": ["SUN", "MON#2", "FRI#L"]}),
+    WithJsonSchema(_WEEKDAY_SCHEMA),
+]
+Weekdays = Annotated[
+    tuple[Weekday, ...],
+    Field(strict=False),
+    BeforeValidator(_listed),
+    WithJsonSchema({"anyOf": [_WEEKDAY_SCHEMA, {"type": "array", "items": _WEEKDAY_SCHEMA}]}),
 ]
 DayOfMonth = Annotated[
     int | Literal["last"],
@@ -135,7 +144,7 @@ class Frequency(Bounds):
 
     frequency: Literal["daily", "weekly", "monthly", "quarterly", "yearly"] = Field(description="How often.")
     time: TimeOfDay = Field(default="00:00", description="Wall time of day.")
-    on: Annotated[tuple[Weekday, ...], Field(strict=False), BeforeValidator(_listed)] = Field(
+    on: Weekdays = Field(
         default=(), description="Weekdays: SUN, or in a month MON#2 (the second) and FRI#L (the last)."
     )
     day: DayOfMonth | None = Field(default=None, description="Day of the month; months without it are skipped.")

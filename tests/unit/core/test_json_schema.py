@@ -1,0 +1,88 @@
+"""The published JSON Schema is valid, describes every field and agrees with the models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+from pydantic import TypeAdapter
+
+from reconciler.core.json_schema import manifest_schema
+from reconciler.core.yaml import read
+from schemas.api import Api, InlineApi, Policies
+from schemas.application import Application, Defaults, Limits
+from schemas.request import Expect, Request, Retry
+from schemas.schedule import At, Cron, Every, Frequency, Schedule
+from tests.unit.core.test_manifests import EXAMPLE
+
+VALIDATOR = Draft202012Validator(manifest_schema())
+SHIPPED = Path(__file__).parents[3] / "manifests"
+
+
+def errors(document: object) -> list[str]:
+    return [error.message for error in VALIDATOR.iter_errors(document)]
+
+
+def test_it_is_a_schema():
+    Draft202012Validator.check_schema(manifest_schema())
+    assert manifest_schema()["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+@pytest.mark.parametrize(
+    "model",
+    [Api, Application, InlineApi, Policies, Defaults, Limits, Request, Expect, Retry, Cron, Every, At, Frequency],
+)
+def test_every_model_has_a_schema_of_its_own(model):
+    assert set(model.model_json_schema()["properties"]) == {field.alias for field in model.model_fields.values()}
+
+
+def test_the_forms_of_a_schedule_have_a_schema():
+    assert len(TypeAdapter(Schedule).json_schema()["oneOf"]) == 5
+
+
+def test_every_field_is_described_to_whoever_hovers_over_it():
+    definitions = manifest_schema()["$defs"]
+    silent = [
+        f"{name}.{field}"
+        for name, definition in definitions.items()
+        for field, declared in definition["properties"].items()
+        if not (declared | definitions.get(declared.get("$ref", "").rpartition("/")[2], {})).get("description")
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("text", [EXAMPLE, *(path.read_text() for path in sorted(SHIPPED.glob("*.yaml")))])
+def test_manifests_that_are_valid_are_valid_by_the_schema(text):
+    documents = [document.value for document in read("f.yaml", text.encode())]  # as editors do: YAML 1.2
+    assert documents
+    for document in documents:
+        assert errors(document) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"apiVersion": "reconciler/v2"},
+        {"kind": "Aplication"},
+        {"metadata": {"name": "Billing"}},
+        {"metadata": {"name": "billing", "nam": "x"}},
+        {"spec": {"baseUrl": 5}},
+        {"spec": {"apis": [{"name": "a"}]}},
+        {"spec": {"apis": [{"name": "a", "schedule": {"every": "5"}}]}},
+        {"spec": {"apis": [{"name": "a", "schedule": {"evry": "5s"}}]}},
+        {"spec": {"apis": [{"name": "a", "schedule": "@daily", "request": {"method": "get"}}]}},
+        {"spec": {"apis": [{"name": "a", "schedule": "@daily", "timeout": 5}]}},
+        {"spec": {"limits": {"concurrency": 0}}},
+        {"specs": {}},
+    ],
+)
+def test_manifests_with_mistakes_are_refused_by_the_schema(change):
+    valid = {"apiVersion": "reconciler/v1", "kind": "Application", "metadata": {"name": "billing"}, "spec": {}}
+    assert errors(valid) == []
+    assert errors(valid | change) != []
+
+
+def test_an_api_without_its_application_is_refused():
+    document = {"apiVersion": "reconciler/v1", "kind": "Api", "metadata": {"name": "a"}, "spec": {"schedule": "@daily"}}
+    assert errors(document) != []
