@@ -14,12 +14,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from apscheduler.executors.base import BaseExecutor
 from apscheduler.job import Job as Appointment
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.schedulers.base import STATE_RUNNING
@@ -27,6 +28,7 @@ from apscheduler.triggers.base import BaseTrigger
 
 from reconciler.core.model import JobKey, Schedule, StoredJob, whole_milliseconds
 from reconciler.core.timetable import Timetable
+from reconciler.errors import ReconcilerError
 from reconciler.ports import Alignment, OnDue
 
 LOG = logging.getLogger(__name__)
@@ -160,7 +162,7 @@ class ApsClock:
         is_new = entry is None
         if entry is None:
             entry = self._entries[timetable] = _Entry(timetable)
-        first = timetable.next_after(min(keys.values()))
+        first = _first_after(timetable, min(keys.values()))
         if first is not None and (entry.due is None or first < entry.due):
             # Slots that came for the others before these jobs joined, or before the wall clock was set back.
             entry.keys = {key: max(since, entry.handed or since) for key, since in entry.keys.items()}
@@ -184,6 +186,15 @@ class ApsClock:
             self._on_due(slot, keys)
         except Exception:
             LOG.exception("a slot could not be taken over: %s of %d jobs", slot, len(keys))
+
+
+def _first_after(timetable: Timetable, instant: datetime) -> datetime | None:
+    """The first slot; what another machine stored and this one cannot read must not stop the other jobs."""
+    try:
+        return timetable.next_after(instant)
+    except ReconcilerError as error:
+        LOG.error("not scheduled, %s: %s", error, timetable)  # noqa: TRY400 - a foreseen state, not a bug
+        return None
 
 
 class _Entry(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
@@ -275,7 +286,8 @@ class _Scheduler(AsyncIOScheduler):  # type: ignore[misc]  # APScheduler has no 
     def cancel(self, entry: _Entry) -> None:
         """Wake for an entry no more."""
         if entry.due is not None:
-            self.remove_job(entry.name)
+            with suppress(JobLookupError):  # shut down: it has forgotten everything
+                self.remove_job(entry.name)
         entry.due = None
 
     def _process_jobs(self) -> float | None:
