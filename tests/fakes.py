@@ -375,3 +375,15 @@ class MemoryStore:
     def seed(self, *runs: Run) -> None:
         """Put runs in as they are, without a claim."""
         self.stored_runs.update({run.id: replace(run) for run in runs})
+
+
+async def finished(clock: FakeClock, work: Awaitable, *, within: float = 120.0):
+    """The result of ``work``, with time moved on in small steps until it has ended."""
+    task = asyncio.ensure_future(work)
+    await settle()
+    for _ in range(round(within / 0.05)):
+        if task.done():
+            break
+        await clock.advance(0.05)
+    assert task.done(), "it waits for more than time"
+    return task.result()

@@ -102,8 +102,8 @@ class Runner:
         punctual: list[Underway] = []
         jittered: list[_Delay] = []
         for key in keys:
-            stored = self._jobs(key)
-            if stored is None or stored.job.suspend:
+            stored = self._due(key)
+            if stored is None:
                 continue
             if stored.job.jitter:
                 jittered.append((spread(stored.job.jitter, str(key)), key))
@@ -147,14 +147,12 @@ class Runner:
             print_, known = await self._store.remember(token, _fingerprint(overrides), run.id, now)
             if print_ != _fingerprint(overrides):
                 raise IdempotencyConflictError("this Idempotency-Key was used before with another request")
-            if known != run.id:
-                if known in self._journal:
-                    raise StoreUnavailableError("the store has not taken the first run of this key yet; try again")
-                if (earlier := await self._store.run(known)) is not None:
-                    return earlier
-                # Remembered, but its process ended before the claim: the same run is claimed now.
-                run = self._claim_of(stored, slot_of(known), idempotency, names)
-            return await self._manual(stored, request, run)
+            if (earlier := await self._store.run(known)) is not None:
+                return earlier
+            if known in self._journal:
+                raise StoreUnavailableError("the store has not taken the first run of this key yet; try again")
+            # The token may be older than the run: its process ended between the two. The same run is claimed now.
+            return await self._manual(stored, request, self._claim_of(stored, slot_of(known), idempotency, names))
 
     async def wait(self, run_id: str) -> Run:
         """Wait until a run has ended and is recorded; returns it.
@@ -208,12 +206,15 @@ class Runner:
             self._take_delayed(slot, *rest.popleft())
 
     def _take_delayed(self, slot: datetime, delay: timedelta, key: JobKey) -> None:
-        stored = self._jobs(key)
-        if stored is None or stored.job.suspend:
-            return
-        taken = self._take(stored, slot, slot + delay, self._clock.now())
+        stored = self._due(key)
+        taken = None if stored is None else self._take(stored, slot, slot + delay, self._clock.now())
         if taken is not None:
             self._claims.add(taken)
+
+    def _due(self, key: JobKey) -> StoredJob | None:
+        """The job as it stands now, unless it has been suspended or removed since its slot was set."""
+        stored = self._jobs(key)
+        return None if stored is None or stored.job.suspend else stored
 
     def _take(self, stored: StoredJob, slot: datetime, due: datetime, now: datetime) -> Underway | None:
         """Decide what becomes of a slot and write its claim; ``None`` where it is under way already."""
