@@ -1,0 +1,310 @@
+"""The store in one SQLite file: the standard library's driver, write-ahead log, for one machine.
+
+Two connections, each with a thread of its own, so that the event loop never waits for a disk and a long question never
+delays a claim: one writes, one only reads. Other processes may read and write beside them. Every table holds whole
+documents (``core.records``) as JSON, and columns for what is searched. A claim is on the disk before ``claim`` returns,
+also through a power cut; the rest survives the end of the process, and after a power cut may lack its last moments.
+Forbidden here: anything but SQLite, and deciding what happens to a run.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from reconciler.adapters.sqlite.connection import Lane, Work, transaction
+from reconciler.adapters.sqlite.rows import RUN_COLUMNS, decoded, row, run_batch, stamp, where
+from reconciler.adapters.sqlite.tables import prepare
+from reconciler.core import records
+from reconciler.core.model import (
+    ApplicationState,
+    JobKey,
+    Outcome,
+    Process,
+    Run,
+    RunQuery,
+    StoredJob,
+    SyncReport,
+    Tally,
+)
+from reconciler.errors import StoreError
+
+_KEPT_REPORTS = 1000
+_BATCH = 500  # rows removed in one transaction, so that a claim never waits long
+
+# One statement for a whole batch: Python's driver lets go of the interpreter lock at every row it handles, and each
+# time a busy event loop lets it wait for milliseconds. The + keeps the planner from walking the index of outcomes.
+_CLAIM = f"""INSERT INTO runs SELECT {RUN_COLUMNS}, new.value
+             FROM json_each(?) AS new WHERE true ON CONFLICT DO NOTHING"""  # noqa: S608 - our own words
+_OURS = """SELECT runs.id FROM json_each(?) AS new JOIN runs ON runs.id = json_extract(new.value, '$._id')
+           WHERE runs.owner = json_extract(new.value, '$.owner')
+           AND runs.claimed_at = json_extract(new.value, '$.claimedAt')"""
+_FINISH = """UPDATE runs SET outcome = json_extract(new.value, '$.outcome'), owner = json_extract(new.value, '$.owner'),
+             claimed_at = json_extract(new.value, '$.claimedAt'),
+             latency_ms = json_extract(new.value, '$.latencyMs'), document = new.value
+             FROM json_each(?) AS new WHERE runs.id = json_extract(new.value, '$._id') AND +runs.outcome = 'running'"""
+# Jumps from job to job in the index; a GROUP BY would read all of it.
+_LAST_RUNS = """WITH RECURSIVE each (job) AS (SELECT min(job) FROM runs UNION ALL
+                SELECT (SELECT min(job) FROM runs WHERE job > each.job) FROM each WHERE each.job IS NOT NULL)
+                SELECT id, document FROM each JOIN runs
+                ON runs.id = (SELECT max(id) FROM runs AS newer WHERE newer.job = each.job)"""
+_AGED = """SELECT id FROM runs WHERE id < ? AND outcome <> 'running'
+           AND EXISTS (SELECT 1 FROM runs AS newer WHERE newer.job = runs.job AND newer.id > runs.id)"""
+_SURPLUS = "SELECT id, outcome FROM runs WHERE job = ? ORDER BY id DESC LIMIT -1 OFFSET ?"
+
+_Result = TypeVar("_Result")
+
+
+class SqliteStore:
+    """The Store port in one file; made when it is missing, its folder too."""
+
+    def __init__(self, path: Path | str, *, patience: timedelta = timedelta(seconds=5)) -> None:
+        """Name the file, and how long to wait for another process's lock."""
+        self._path = Path(path)
+        self._patience = patience.total_seconds()
+        self._writer: Lane | None = None
+        self._reader: Lane | None = None
+
+    async def open(self) -> None:
+        """Open the file, make folder, file and tables where they are missing.
+
+        Raises:
+            StoreError: it cannot be used: no permission, not a database, another program's, a newer schema.
+            StoreUnavailableError: it is locked.
+        """
+        if self._writer is not None:
+            return
+        self._writer = Lane(self._path, self._patience)
+        try:
+            await self._writer.run(lambda connection: prepare(connection, self._path, self._patience))
+            await self._writer.run(lambda connection: connection.execute("PRAGMA synchronous = NORMAL"))
+            self._reader = Lane(self._path, self._patience)
+            await self._reader.run(lambda connection: connection.execute("PRAGMA query_only = ON"))
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Let go of the file; may be called twice."""
+        lanes, self._reader, self._writer = (self._reader, self._writer), None, None
+        for lane in lanes:
+            if lane is not None:
+                await lane.close()
+
+    async def _write(self, work: Work[_Result]) -> _Result:
+        def in_transaction(connection: sqlite3.Connection) -> _Result:
+            with transaction(connection):
+                return work(connection)
+
+        return await self._open_lane(self._writer).run(in_transaction)
+
+    async def _write_durably(self, work: Work[_Result]) -> _Result:
+        """Write so that it stays through a power cut: SQLite syncs the log at the commit."""
+
+        def synced(connection: sqlite3.Connection) -> _Result:
+            connection.execute("PRAGMA synchronous = FULL")
+            try:
+                with transaction(connection):
+                    return work(connection)
+            finally:
+                connection.execute("PRAGMA synchronous = NORMAL")
+
+        return await self._open_lane(self._writer).run(synced)
+
+    async def _read(self, work: Work[_Result]) -> _Result:
+        return await self._open_lane(self._reader).run(work)
+
+    def _open_lane(self, lane: Lane | None) -> Lane:
+        if lane is None:
+            raise StoreError(f"{self._path}: the store is not open")
+        return lane
+
+    async def check(self) -> str:
+        """Take the lock for writing and give it back; returns what answered."""
+        await self._write(lambda connection: connection.execute("SELECT count(*) FROM jobs").fetchone())
+        return f"SQLite {sqlite3.sqlite_version} at {self._path}"
+
+    # --- jobs, Applications, syncs
+
+    async def jobs(self) -> Sequence[StoredJob]:
+        """Every job, ordered by key."""
+        found = await self._read(lambda c: decoded(records.decode_job, c.execute("SELECT id, document FROM jobs")))
+        return sorted(found, key=lambda stored: stored.key)
+
+    async def job(self, key: JobKey) -> StoredJob | None:
+        """One job."""
+        sql = "SELECT id, document FROM jobs WHERE id = ?"
+        found = await self._read(lambda c: decoded(records.decode_job, c.execute(sql, (str(key),))))
+        return found[0] if found else None
+
+    async def applications(self) -> Sequence[ApplicationState]:
+        """Every Application, ordered by name."""
+        sql = "SELECT id, document FROM applications"
+        found = await self._read(lambda c: decoded(records.decode_application, c.execute(sql)))
+        return sorted(found, key=lambda state: state.name)
+
+    async def apply(
+        self,
+        *,
+        jobs: Iterable[StoredJob] = (),
+        removed_jobs: Iterable[JobKey] = (),
+        applications: Iterable[ApplicationState] = (),
+        removed_applications: Iterable[str] = (),
+    ) -> None:
+        """Write these jobs and Applications whole, and remove those, in one transaction; runs stay."""
+        jobs, applications = list(jobs), list(applications)
+        keys, names = [(str(key),) for key in removed_jobs], [(name,) for name in removed_applications]
+        if not (jobs or keys or applications or names):
+            return
+
+        def write(connection: sqlite3.Connection) -> None:
+            many = connection.executemany
+            many("INSERT OR REPLACE INTO applications VALUES (:_id, :document)", map(_application_row, applications))
+            many("INSERT OR REPLACE INTO jobs VALUES (:_id, :document)", map(_job_row, jobs))
+            many("DELETE FROM jobs WHERE id = ?", keys)
+            many("DELETE FROM applications WHERE id = ?", names)
+
+        await self._write(write)
+
+    async def record(self, report: SyncReport) -> None:
+        """Keep a sync report, and the newest 1,000."""
+        document = records.encode_report(report)
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR REPLACE INTO syncs VALUES (:_id, :document)", row(document))
+            connection.execute(
+                "DELETE FROM syncs WHERE id <= (SELECT id FROM syncs ORDER BY id DESC LIMIT 1 OFFSET ?)",
+                (_KEPT_REPORTS,),
+            )
+
+        await self._write(write)
+
+    async def syncs(self, limit: int, *, before: str | None = None) -> Sequence[SyncReport]:
+        """The newest sync reports, newest first."""
+        sql = "SELECT id, document FROM syncs WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2"
+        return await self._read(lambda c: decoded(records.decode_report, c.execute(sql, (before, max(0, limit)))))
+
+    # --- runs
+
+    async def claim(self, runs: Sequence[Run]) -> frozenset[str]:
+        """Insert runs that do not exist yet; the ids that are ours, on the disk when this returns."""
+        if not runs:
+            return frozenset()
+
+        batch = run_batch(runs)
+
+        def write(connection: sqlite3.Connection) -> frozenset[str]:
+            if connection.execute(_CLAIM, (batch,)).rowcount == len(runs):
+                return frozenset(run.id for run in runs)
+            return frozenset(run_id for (run_id,) in connection.execute(_OURS, (batch,)))
+
+        return await self._write_durably(write)
+
+    async def finish(self, runs: Sequence[Run]) -> None:
+        """Write ended runs over their claims; a run that has ended already is left alone."""
+        if runs:
+            batch = run_batch(runs)
+            await self._write(lambda connection: connection.execute(_FINISH, (batch,)))
+
+    async def run(self, run_id: str) -> Run | None:
+        """One run."""
+        sql = "SELECT id, document FROM runs WHERE id = ?"
+        found = await self._read(lambda c: decoded(records.decode_run, c.execute(sql, (run_id,))))
+        return found[0] if found else None
+
+    async def runs(self, query: RunQuery) -> Sequence[Run]:
+        """The runs that match, newest slot first."""
+        condition, values = where(query)
+        if query.before is not None:
+            condition, values = f"{condition} AND id < ?", [*values, query.before]
+        sql = f"SELECT id, document FROM runs WHERE {condition} ORDER BY id DESC LIMIT ?"  # noqa: S608 - the condition is made of our own words
+        values = [*values, max(0, query.limit)]
+        return await self._read(lambda c: decoded(records.decode_run, c.execute(sql, values)))
+
+    async def unfinished(self) -> Sequence[Run]:
+        """Every run that was claimed and has not ended, oldest first."""
+        sql = "SELECT id, document FROM runs WHERE outcome = 'running' ORDER BY id"
+        return await self._read(lambda c: decoded(records.decode_run, c.execute(sql)))
+
+    async def last_runs(self, keys: Collection[JobKey] | None = None) -> Mapping[JobKey, Run]:
+        """The newest run of each job; of every job where no keys are given."""
+        one = "SELECT id, document FROM runs WHERE job = ? ORDER BY id DESC LIMIT 1"
+
+        def read(connection: sqlite3.Connection) -> list[Run]:
+            if keys is None:
+                return decoded(records.decode_run, connection.execute(_LAST_RUNS))
+            rows = (row for key in keys for row in connection.execute(one, (str(key),)))
+            return decoded(records.decode_run, rows)
+
+        return {run.key: run for run in await self._read(read)}
+
+    async def tally(self, query: RunQuery) -> Sequence[Tally]:
+        """Ended runs counted by hour, outcome and latency."""
+        condition, values = where(query)
+        sql = (
+            f"SELECT hour, outcome, latency_ms, count(*) FROM runs WHERE {condition} "  # noqa: S608 - the condition is made of our own words
+            "AND outcome <> 'running' GROUP BY hour, outcome, latency_ms"
+        )
+        rows = await self._read(lambda connection: connection.execute(sql, values).fetchall())
+        return [Tally(datetime.fromisoformat(hour), Outcome(outcome), ms, runs) for hour, outcome, ms, runs in rows]
+
+    async def expire(self, *, before: datetime, keep_per_job: int) -> int:
+        """Remove ended runs that are too old or too many, in small transactions; returns how many."""
+        surplus = await self._read(lambda connection: _surplus(connection, max(1, keep_per_job)))
+        aged = await self._read(lambda c: c.execute(_AGED, (records.first_id(before),)).fetchall())
+        gone = [*{*surplus, *aged}]
+        for start in range(0, len(gone), _BATCH):
+            await self._remove("DELETE FROM runs WHERE id = ?", gone[start : start + _BATCH])
+        await self._remove("DELETE FROM tokens WHERE at < ?", [(stamp(before),)])
+        await self._remove("DELETE FROM processes WHERE seen_at < ?", [(stamp(before),)])
+        return len(gone)
+
+    async def _remove(self, statement: str, values: Sequence[tuple[str]]) -> None:
+        await self._write(lambda connection: connection.executemany(statement, values))
+
+    # --- tokens, processes
+
+    async def remember(self, token: str, fingerprint: str, run_id: str, at: datetime) -> tuple[str, str]:
+        """Keep ``token`` (first come) and return the fingerprint and run id that stand there now."""
+        values = row(records.encode_token(token, fingerprint, run_id, at)) | {"at": stamp(at)}
+
+        def write(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+            connection.execute("INSERT INTO tokens VALUES (:_id, :at, :document) ON CONFLICT DO NOTHING", values)
+            return decoded(
+                records.decode_token, connection.execute("SELECT id, document FROM tokens WHERE id = :_id", values)
+            )
+
+        return (await self._write_durably(write))[0]
+
+    async def beat(self, process: Process) -> None:
+        """Write a process's sign of life."""
+        values = row(records.encode_process(process)) | {"seen_at": stamp(process.seen_at)}
+        sql = "INSERT OR REPLACE INTO processes VALUES (:_id, :seen_at, :document)"
+        await self._write(lambda connection: connection.execute(sql, values))
+
+    async def processes(self) -> Sequence[Process]:
+        """The processes that have shown life, newest first."""
+        sql = "SELECT id, document FROM processes ORDER BY seen_at DESC, id DESC"
+        return await self._read(lambda c: decoded(records.decode_process, c.execute(sql)))
+
+    async def farewell(self, process_id: str) -> None:
+        """Forget a process that ends in good order."""
+        await self._remove("DELETE FROM processes WHERE id = ?", [(process_id,)])
+
+
+def _surplus(connection: sqlite3.Connection, keep: int) -> list[tuple[str]]:
+    """Ended runs beyond the newest ``keep`` of their job."""
+    crowded = connection.execute("SELECT job FROM runs GROUP BY job HAVING count(*) > ?", (keep,)).fetchall()
+    rows = (row for (job,) in crowded for row in connection.execute(_SURPLUS, (job, keep)))
+    return [(run_id,) for run_id, outcome in rows if outcome != Outcome.RUNNING]
+
+
+def _job_row(stored: StoredJob) -> dict[str, str]:
+    return row(records.encode_job(stored))
+
+
+def _application_row(state: ApplicationState) -> dict[str, str]:
+    return row(records.encode_application(state))

@@ -1,0 +1,117 @@
+"""A connection to the file, with the one thread that may use it, and SQLite's complaints in words for people.
+
+Forbidden here: what the file holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from reconciler.errors import StoreError, StoreUnavailableError
+
+_Result = TypeVar("_Result")
+Work = Callable[[sqlite3.Connection], _Result]
+
+
+class Lane:
+    """One connection and the one thread that uses it; work is done in the order in which it comes."""
+
+    def __init__(self, path: Path, patience: float) -> None:
+        self._path = path
+        self._patience = patience
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
+        self._connection: sqlite3.Connection | None = None
+
+    async def run(self, work: Work[_Result]) -> _Result:
+        """Do ``work`` on the connection, which is made by the first one."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._do, work)
+
+    def _do(self, work: Work[_Result]) -> _Result:
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+            return work(self._connection)
+        except sqlite3.Error as error:
+            raise _translated(error, self._path) from error
+        except (OverflowError, ValueError) as error:
+            raise StoreError(f"{self._path}: cannot hold this: {error}") from error
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{self._path}: its folder cannot be made: {error.strerror}") from error
+        # An absolute path: ":memory:" is a file like others, and a later change of folder does no harm.
+        return sqlite3.connect(self._path.absolute(), timeout=self._patience, isolation_level=None)
+
+    async def close(self) -> None:
+        """Finish what is under way, then let go."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
+        self._thread.shutdown(wait=False)
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing; the lock is taken at once, so that nothing fails halfway because another process writes."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # a full disk has ended it already
+            connection.execute("ROLLBACK")
+        raise
+
+
+def use_write_ahead_log(connection: sqlite3.Connection, patience: float) -> None:
+    """Let readers and a writer work side by side; where another process does the same, SQLite itself does not wait."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _translated(error: sqlite3.Error, path: Path) -> StoreError:
+    """SQLite's result codes (https://sqlite.org/rescode.html) in words for people."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    passing = {
+        sqlite3.SQLITE_BUSY: "another process holds its lock",
+        sqlite3.SQLITE_LOCKED: "another process holds its lock",
+        sqlite3.SQLITE_FULL: "the disk is full",
+        sqlite3.SQLITE_IOERR: f"the disk failed ({error})",
+    }
+    lasting = {
+        sqlite3.SQLITE_NOTADB: "is not a SQLite database; choose another path",
+        sqlite3.SQLITE_CORRUPT: f"is damaged ({error}); restore it from a backup, or move it away",
+        sqlite3.SQLITE_READONLY: "may not be written; give permission for the file and its folder",
+        sqlite3.SQLITE_CANTOPEN: _why_not_opened(path),
+    }
+    if code in passing:
+        return StoreUnavailableError(f"{path}: {passing[code]}")
+    return StoreError(f"{path}: {lasting.get(code, str(error))}")
+
+
+def _why_not_opened(path: Path) -> str:
+    if path.is_dir():
+        return "is a folder; name a file in it"
+    if not os.access(path.parent, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.R_OK | os.W_OK)):
+        return "may not be opened; give permission for the file and its folder"
+    return "cannot be opened"

@@ -1,0 +1,87 @@
+"""Records as rows and back, and a query as SQL. Forbidden here: executing anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from reconciler.core import records
+from reconciler.core.fields import Document
+from reconciler.core.model import Run, RunQuery
+from reconciler.errors import StoreError
+
+_Result = TypeVar("_Result")
+
+
+def stamp(value: datetime) -> str:
+    """RFC 3339 in UTC, always of one length, so that texts sort like the instants they name."""
+    if value.tzinfo is UTC:  # the rule; and half the price
+        return f"{value.isoformat(timespec='milliseconds')[:-6]}Z"
+    return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+_as_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=stamp, separators=(",", ":")).encode
+
+
+def row(document: Document) -> dict[str, str]:
+    """A record under its name, as JSON."""
+    return {"_id": document["_id"], "document": _as_json(document)}
+
+
+# The columns of the table of runs, in its order, as they stand in a run's document.
+_FIELDS = ("_id", "job", "application", "api", "slot", "hour", "cause", "outcome", "owner", "claimedAt", "latencyMs")
+RUN_COLUMNS = ", ".join(f"json_extract(new.value, '$.{name}')" for name in _FIELDS)
+
+
+def run_batch(runs: Iterable[Run]) -> str:
+    """Runs as one JSON array of documents, for ``json_each``.
+
+    Raises:
+        StoreError: a number in one of them is none (NaN, infinity).
+    """
+    try:
+        return _as_json([records.encode_run(run) for run in runs])
+    except ValueError as error:
+        raise StoreError(f"a run cannot be stored: {error}") from error
+
+
+def decoded(decode: Callable[[Document], _Result], rows: Iterable[tuple[str, str]]) -> list[_Result]:
+    """Read rows of a name and a document back.
+
+    Raises:
+        StoreError: naming the record that cannot be read.
+    """
+    return [decode(_document(name, text)) for name, text in rows]
+
+
+def _document(name: str, text: str) -> Document:
+    try:
+        document = json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"the record {name!r} in the store is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise StoreError(f"the record {name!r} in the store is not a document")
+    return document
+
+
+def where(query: RunQuery) -> tuple[str, list[Any]]:
+    """The filter of a query, but for its cursor. Run ids begin with the slot, so their index serves spans of time."""
+    conditions: list[tuple[str, list[Any]]] = [("1", [])]
+    if query.application is not None and query.api is not None:
+        conditions.append(("job = ?", [f"{query.application}/{query.api}"]))
+    elif query.application is not None:
+        conditions.append(("application = ?", [query.application]))
+    elif query.api is not None:
+        conditions.append(("api = ?", [query.api]))
+    if query.outcomes:
+        marks = ", ".join("?" * len(query.outcomes))
+        conditions.append((f"outcome IN ({marks})", [outcome.value for outcome in query.outcomes]))
+    if query.cause is not None:
+        conditions.append(("cause = ?", [query.cause.value]))
+    if query.since is not None:
+        conditions.append(("id >= ?", [records.first_id(query.since)]))
+    if query.until is not None:
+        conditions.append(("id < ?", [records.first_id(query.until)]))
+    return " AND ".join(text for text, _ in conditions), [value for _, values in conditions for value in values]

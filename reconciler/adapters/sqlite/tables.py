@@ -1,0 +1,67 @@
+"""What the file holds: its tables, its schema's version, and whose file it is. Forbidden here: the records in it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from reconciler.adapters.sqlite.connection import transaction, use_write_ahead_log
+from reconciler.core.records import SCHEMA_VERSION
+from reconciler.errors import StoreError
+
+_APPLICATION_ID = 0x5245434F  # "RECO": says in the file's header whose it is (https://sqlite.org/fileformat.html)
+
+_OLDEST = (3, 33)  # UPDATE … FROM; Debian 11 and Ubuntu 22.04 have newer ones
+
+_TABLES = (
+    "CREATE TABLE jobs (id TEXT PRIMARY KEY, document TEXT NOT NULL)",
+    "CREATE TABLE applications (id TEXT PRIMARY KEY, document TEXT NOT NULL)",
+    """CREATE TABLE runs (id TEXT PRIMARY KEY, job TEXT NOT NULL, application TEXT NOT NULL, api TEXT NOT NULL,
+           slot TEXT NOT NULL, hour TEXT NOT NULL, cause TEXT NOT NULL, outcome TEXT NOT NULL, owner TEXT NOT NULL,
+           claimed_at TEXT NOT NULL, latency_ms INTEGER, document TEXT NOT NULL)""",
+    "CREATE INDEX runs_by_job ON runs (job, id)",
+    "CREATE INDEX runs_by_application ON runs (application, id)",
+    "CREATE INDEX runs_by_outcome ON runs (outcome, id)",
+    "CREATE TABLE syncs (id TEXT PRIMARY KEY, document TEXT NOT NULL)",
+    "CREATE TABLE processes (id TEXT PRIMARY KEY, seen_at TEXT NOT NULL, document TEXT NOT NULL)",
+    "CREATE TABLE tokens (id TEXT PRIMARY KEY, at TEXT NOT NULL, document TEXT NOT NULL)",
+)
+
+
+def prepare(connection: sqlite3.Connection, path: Path, patience: float) -> None:
+    """Make the tables in a fresh file; several processes may do so at once.
+
+    Raises:
+        StoreError: the file is another program's, or a newer reconciler's; or this Python's SQLite is too old.
+    """
+    if sqlite3.sqlite_version_info < _OLDEST:
+        raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: 3.33 or newer is needed")
+    if _schema(connection, path) == SCHEMA_VERSION:
+        return
+    use_write_ahead_log(connection, patience)
+    with transaction(connection):
+        if _schema(connection, path) == SCHEMA_VERSION:  # another process was faster
+            return
+        for statement in _TABLES:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _schema(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of the schema that the file holds; 0 for a fresh file.
+
+    Raises:
+        StoreError: the file is another program's, or a newer reconciler's.
+    """
+    owner = connection.execute("PRAGMA application_id").fetchone()[0]
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    foreign = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] if owner == 0 else 0
+    if owner not in (0, _APPLICATION_ID) or foreign:
+        raise StoreError(f"{path}: holds another program's tables; choose another path")
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path}: was written by a newer reconciler (schema {version}, this one knows {SCHEMA_VERSION}); "
+            "upgrade this reconciler, or choose another path"
+        )
+    return version
