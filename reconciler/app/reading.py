@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from reconciler.app.wiring import opened
+from reconciler.app.wiring import opened_to_read
 from reconciler.core import views
 from reconciler.core.model import ApplicationState, JobKey, Run, RunQuery, StoredJob
 from reconciler.core.suggest import did_you_mean
@@ -17,7 +17,7 @@ from reconciler.version import VERSION
 
 async def state(url: str) -> tuple[Sequence[StoredJob], Sequence[ApplicationState]]:
     """Everything that is declared, as the store has it."""
-    async with opened(url) as store:
+    async with opened_to_read(url) as store:
         return await store.jobs(), await store.applications()
 
 
@@ -27,7 +27,7 @@ async def jobs(url: str, application: str | None) -> tuple[list[StoredJob], set[
     Raises:
         NotFoundError: there is no such Application.
     """
-    async with opened(url) as store:
+    async with opened_to_read(url) as store:
         states = await store.applications()
         found = [one for one in await store.jobs() if application in (None, one.key.application)]
         names = {state.name for state in states} | {one.key.application for one in found}
@@ -39,7 +39,7 @@ async def jobs(url: str, application: str | None) -> tuple[list[StoredJob], set[
 
 async def runs(url: str, query: RunQuery) -> Sequence[Run]:
     """The runs that match."""
-    async with opened(url) as store:
+    async with opened_to_read(url) as store:
         return await store.runs(query)
 
 
@@ -49,7 +49,7 @@ async def run(url: str, run_id: str) -> Run:
     Raises:
         NotFoundError: there is none of this id.
     """
-    async with opened(url) as store:
+    async with opened_to_read(url) as store:
         run = await store.run(run_id)
     if run is None:
         raise NotFoundError(f"there is no run {run_id}; `reconciler runs` lists them")
@@ -62,7 +62,7 @@ async def application(url: str, name: str) -> tuple[ApplicationState, int]:
     Raises:
         NotFoundError: there is none of this name.
     """
-    async with opened(url) as store:
+    async with opened_to_read(url) as store:
         states = {state.name: state for state in await store.applications()}
         if name not in states:
             raise NotFoundError(f"there is no Application {name}{did_you_mean(name, states)}")
@@ -71,7 +71,7 @@ async def application(url: str, name: str) -> tuple[ApplicationState, int]:
 
 async def status(settings: Settings) -> views.StatusView:
     """The whole at a glance, from the store alone."""
-    async with opened(settings.store) as store:
+    async with opened_to_read(settings.store) as store:
         now = datetime.now(UTC)
         syncs = await store.syncs(1)
         alive = [one for one in await store.processes() if now - one.seen_at < SILENCE and one.role == "run"]

@@ -20,7 +20,7 @@ from reconciler.adapters.caller import HttpCaller
 from reconciler.adapters.clock import ApsClock
 from reconciler.app import wiring
 from reconciler.core.instants import relative
-from reconciler.core.model import Job, JobKey, Outcome, Run, SyncReport
+from reconciler.core.model import ApplicationState, Job, JobKey, Outcome, Run, StoredJob, SyncReport
 from reconciler.errors import SourceError, StoreUnavailableError
 from reconciler.ports import Clock, Source, Store
 from reconciler.services.reconcile import Reconciliation, SyncOptions
@@ -163,12 +163,14 @@ class Engine:
             observer=self._observe_run,
             max_in_flight=settings.max_in_flight,
         )
+        self._metrics.watch_calls(lambda: self._runner.in_flight)
         self._server = HttpServer(create(self._web_state()), listening)
         self._reported = ""
 
     def _web_state(self) -> WebState:
         return WebState(
             store=self._store,
+            declared=Remembered(self._reconciliation),
             now=self._clock.now,
             trigger=self._runner.trigger,
             readiness=self.readiness,
@@ -314,6 +316,25 @@ class Engine:
     def _soonest(self) -> list[tuple[datetime, JobKey]]:
         due = ((self._clock.next_due(stored.key), stored.key) for stored in self._reconciliation.jobs)
         return heapq.nsmallest(_SHOWN_RUNS, ((slot, key) for slot, key in due if slot is not None))
+
+
+class Remembered:
+    """What is declared, from the memory of the process that has synced it; see ``web.state.Declared``."""
+
+    def __init__(self, reconciliation: Reconciliation) -> None:
+        self._reconciliation = reconciliation
+
+    async def jobs(self) -> Sequence[StoredJob]:
+        """Every job, ordered by key."""
+        return sorted(self._reconciliation.jobs, key=lambda stored: stored.key)
+
+    async def job(self, key: JobKey) -> StoredJob | None:
+        """One job."""
+        return self._reconciliation.job(key)
+
+    async def applications(self) -> Sequence[ApplicationState]:
+        """Every Application, ordered by name."""
+        return sorted(self._reconciliation.applications, key=lambda state: state.name)
 
 
 async def _cancelled_wait(task: asyncio.Task[bool]) -> None:

@@ -9,12 +9,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from reconciler.adapters.folder import FolderSource
 from reconciler.core.model import Process, whole_milliseconds
 from reconciler.errors import SettingsError
 from reconciler.ports import Store
 from reconciler.version import VERSION
+
+_SQLITE = "sqlite:///"
 
 
 def open_source(text: str, *, interval: timedelta = timedelta(minutes=1)) -> FolderSource:
@@ -32,9 +35,9 @@ def store_at(url: str) -> Store:
     if scheme == "sqlite":
         from reconciler.adapters.sqlite import SqliteStore  # noqa: PLC0415 - load only the store that is used
 
-        if not url.startswith("sqlite:///") or url == "sqlite:///":
+        if not url.startswith(_SQLITE) or url == _SQLITE:
             raise SettingsError(f"{url}: write sqlite:///relative/path or sqlite:////absolute/path")
-        return SqliteStore(Path(url.removeprefix("sqlite:///")))
+        return SqliteStore(Path(url.removeprefix(_SQLITE)))
     if scheme in ("mongodb", "mongodb+srv"):
         from reconciler.adapters.mongo import MongoStore  # noqa: PLC0415 - load only the store that is used
 
@@ -44,13 +47,25 @@ def store_at(url: str) -> Store:
 
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Store]:
-    """A store for the length of one command."""
+    """A store for the length of one command; made where there is none yet."""
     store = store_at(url)
     try:
         await store.open()
         yield store
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def opened_to_read(url: str) -> AsyncIterator[Store]:
+    """As ``opened``, but a question leaves no file behind: where there is none, an empty store answers."""
+    with TemporaryDirectory(prefix="reconciler-") as elsewhere:
+        async with opened(f"{_SQLITE}{elsewhere}/empty.db" if _is_missing(url) else url) as store:
+            yield store
+
+
+def _is_missing(url: str) -> bool:
+    return url.startswith(_SQLITE) and not Path(url.removeprefix(_SQLITE)).exists()
 
 
 def process_of(role: str, now: datetime, *, source: str = "", listen: str = "") -> Process:

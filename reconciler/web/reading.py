@@ -54,8 +54,8 @@ async def read_status(state: State) -> StatusView:
             store=await store.check(),
             source=state.source,
             reasons=await state.readiness(),
-            jobs=await store.jobs(),
-            applications=await store.applications(),
+            jobs=await state.declared.jobs(),
+            applications=await state.declared.applications(),
             running=await store.unfinished(),
             syncs=await store.syncs(views.SYNCS_LOOKED_AT),
             tallies=await store.tally(RunQuery(since=now - timedelta(hours=24))),
@@ -72,10 +72,10 @@ async def read_status(state: State) -> StatusView:
 )
 async def list_applications(state: State, question: Annotated[ApplicationsQuestion, Query()]) -> Page[ApplicationView]:
     """Every Application by name; a held one has problems and keeps its last good jobs."""
-    counts = _counts(await state.store.jobs())
+    counts = _counts(await state.declared.jobs())
     found = [
         one
-        for one in await state.store.applications()
+        for one in await state.declared.applications()
         if (question.cursor is None or one.name > question.cursor) and question.held in (None, one.held)
     ]
     return page(
@@ -96,9 +96,9 @@ async def list_applications(state: State, question: Annotated[ApplicationsQuesti
 async def read_application(state: State, application: ApplicationName) -> ApplicationView:
     """One Application, with the reason if it is held."""
     if is_name(application):
-        for one in await state.store.applications():
+        for one in await state.declared.applications():
             if one.name == application:
-                return views.application_view(one, jobs=_counts(await state.store.jobs()).get(application, 0))
+                return views.application_view(one, jobs=_counts(await state.declared.jobs()).get(application, 0))
     raise refuse("application-not-found", "No Application of this name is stored.")
 
 
@@ -112,7 +112,7 @@ async def list_apis(
     state: State, application: ApplicationName, question: Annotated[ApisQuestion, Query()]
 ) -> Page[JobView]:
     """Every job of one Application by name."""
-    known = is_name(application) and application in {one.name for one in await state.store.applications()}
+    known = is_name(application) and application in {one.name for one in await state.declared.applications()}
     if not known:
         raise refuse("application-not-found", "No Application of this name is stored.")
     return await _jobs_page(state, question, application)
@@ -133,7 +133,7 @@ async def list_jobs(state: State, question: Annotated[JobsQuestion, Query()]) ->
 async def read_job(state: State, application: ApplicationName, api: ApiName) -> JobView:
     """One job with everything that its manifest and its Application's defaults say."""
     key = job_key(application, api)
-    stored = await state.store.job(key) if key else None
+    stored = await state.declared.job(key) if key else None
     if key is None or stored is None:
         raise refuse("job-not-found", "No job of this name is stored.")
     held = await _held(state.store)
@@ -221,7 +221,7 @@ def _show_job(state: WebState, stored: StoredJob, held: frozenset[str], last: Ma
 async def _jobs_page(state: WebState, question: ApisQuestion, application: str | None) -> Page[JobView]:
     found: Sequence[StoredJob] = [
         stored
-        for stored in await state.store.jobs()
+        for stored in await state.declared.jobs()
         if (application is None or stored.key.application == application)
         and (question.cursor is None or stored.key > _key_of(question.cursor))
         and question.suspend in (None, stored.job.suspend)

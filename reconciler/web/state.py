@@ -10,7 +10,7 @@ from typing import Annotated, Protocol, cast
 from fastapi import Depends, Request
 from pydantic import SecretStr
 
-from reconciler.core.model import JobKey, Overrides, Run
+from reconciler.core.model import ApplicationState, JobKey, Overrides, Run, StoredJob
 from reconciler.ports import Store
 from reconciler.web.metrics import Metrics
 
@@ -29,11 +29,25 @@ class Trigger(Protocol):
         """
 
 
+class Declared(Protocol):
+    """What is declared. A store has these verbs; a process that follows a source knows the answers by heart."""
+
+    async def jobs(self) -> Sequence[StoredJob]:
+        """Every job, ordered by key."""
+
+    async def job(self, key: JobKey) -> StoredJob | None:
+        """One job."""
+
+    async def applications(self) -> Sequence[ApplicationState]:
+        """Every Application, ordered by name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebState:
     """What HTTP reads and calls.
 
     Attributes:
+        declared: jobs and Applications, so that a question costs no reading of thousands of records.
         now: the present instant, aware, UTC.
         readiness: why this process is not ready; empty for ready.
         trigger_token: who sends it may trigger; ``None`` closes the address.
@@ -42,6 +56,7 @@ class WebState:
     """
 
     store: Store
+    declared: Declared
     now: Callable[[], datetime]
     trigger: Trigger
     readiness: Callable[[], Awaitable[Sequence[str]]]

@@ -67,6 +67,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.state = WebState(
+            declared=self.store,
             store=self.store,
             now=lambda: self.now,
             trigger=self._trigger,
