@@ -7,7 +7,7 @@ Shapes only. Whether a cron expression has a meaning, and which instants it name
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -23,11 +23,12 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.base import PositiveDuration, Strict, Zone
+from schemas.base import PositiveDuration, Strict, Zone, format_duration
 
 _INSTANT = re.compile(
     r"(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)([Zz]|[+-]\d{2}:\d{2})?)?", re.ASCII
 )
+_SHORTEST = timedelta(milliseconds=100)
 _TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?", re.ASCII)
 _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _WEEKDAY = re.compile(rf"({'|'.join(_WEEKDAYS)})(#[1-5]|#L)?")
@@ -58,6 +59,12 @@ def _upper(value: object) -> object:
 
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
+
+
+def _not_too_often(value: timedelta) -> timedelta:
+    if value < _SHORTEST:
+        raise ValueError(f"shorter than {format_duration(_SHORTEST)}: a schedule is no load generator")
+    return value
 
 
 def _weekday(value: str) -> str:

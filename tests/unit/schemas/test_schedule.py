@@ -30,6 +30,12 @@ def test_a_schedule_that_was_read_is_accepted_again():
     assert SCHEDULE.validate_python(Every(every=timedelta(1))) == Every(every=timedelta(1))
 
 
+def test_an_interval_is_no_load_generator():
+    assert SCHEDULE.validate_python({"every": "100ms"}) == Every(every=timedelta(milliseconds=100))
+    with pytest.raises(ValidationError, match="shorter than 100ms"):
+        SCHEDULE.validate_python({"every": "99ms"})
+
+
 @pytest.mark.parametrize("value", [5, None, [], {}, {"evry": "5s"}, {"every": "5s", "cron": "@daily"}])
 def test_what_is_none_of_the_forms_is_refused(value):
     with pytest.raises(ValidationError, match="exactly one of cron, every, at, frequency"):
