@@ -137,7 +137,9 @@ class Cron(Bounds):
 class Every(Bounds):
     """An interval, anchored at ``startsAt`` or the epoch, so that no restart ever moves it."""
 
-    every: PositiveDuration = Field(description="The time from one slot to the next.")
+    every: Annotated[PositiveDuration, AfterValidator(_not_too_often)] = Field(
+        description="The time from one slot to the next, 100ms at least."
+    )
 
 
 class At(Bounds):
