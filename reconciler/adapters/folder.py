@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import os
 import stat
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from time import time_ns
+from time import monotonic, time_ns
 from types import MappingProxyType
 
 import watchfiles
@@ -22,6 +23,7 @@ from reconciler.errors import SourceError, SourceUnavailableError
 
 SUFFIXES = (".yaml", ".yml")
 MAX_FILE_BYTES = 1 << 20
+_TICK_MS = 400  # how often the watch looks up where nothing happens
 _RACY_NS = 2_000_000_000  # a file written this recently may change again within one tick of its timestamp
 
 
@@ -129,20 +131,26 @@ class FolderSource:
         return content_id, None if content_id == known else text
 
     async def changes(self) -> AsyncIterator[None]:
-        """Yield when a file was written, and every ``interval`` seconds; survives the folder's removal."""
+        """Yield when a file was written, and every ``interval`` seconds; survives the folder's removal.
+
+        Also once as soon as the watch stands: what was written just before it began would otherwise go unnoticed.
+        """
         while True:
+            looked = -math.inf
             try:
-                async for _ in watchfiles.awatch(
+                async for changed in watchfiles.awatch(
                     self._path,
                     debounce=200,
                     step=50,
-                    rust_timeout=round(self._interval * 1000),
+                    rust_timeout=_TICK_MS,
                     yield_on_timeout=True,
                     watch_filter=None,
                     recursive=True,
                 ):
-                    yield
-            except (FileNotFoundError, OSError, RuntimeError):
+                    if changed or monotonic() - looked >= self._interval:
+                        looked = monotonic()
+                        yield
+            except (OSError, RuntimeError):  # the folder is gone: watchfiles says so in several ways
                 await asyncio.sleep(1)
                 yield
 

@@ -150,24 +150,31 @@ def test_no_more_of_a_file_is_read_than_its_reader_can_refuse(tmp_path):
     assert len(FolderSource(tmp_path).read().texts["big.yaml"]) == MAX_FILE_BYTES + 1
 
 
-async def test_a_written_file_is_noticed(tmp_path):
+async def test_a_file_written_at_any_time_after_watching_began_is_noticed(tmp_path):
     write(tmp_path, "a.yaml")
     changes = FolderSource(tmp_path).changes()
-    noticed = asyncio.ensure_future(anext(changes))
     try:
-        for number in range(100):
+        await asyncio.wait_for(anext(changes), 5)  # watching has begun
+        for number in range(2):
             (tmp_path / "b.yaml").write_text(f"n: {number}")
-            done, _ = await asyncio.wait([noticed], timeout=0.2)
-            if done:
-                break
-        assert noticed.done()
+            await asyncio.wait_for(anext(changes), 5)
     finally:
-        noticed.cancel()
-        await asyncio.gather(noticed, return_exceptions=True)
         await changes.aclose()
 
 
 async def test_a_folder_is_read_again_now_and_then_even_if_no_change_is_noticed(tmp_path):
     changes = FolderSource(tmp_path, interval=0.05).changes()
+    for _ in range(3):
+        await asyncio.wait_for(anext(changes), 5)
+    await changes.aclose()
+
+
+async def test_watching_begins_anew_where_the_folder_was_away(tmp_path):
+    folder = tmp_path / "manifests"
+    changes = FolderSource(folder).changes()
+    await asyncio.wait_for(anext(changes), 5)
+    folder.mkdir()
+    await asyncio.wait_for(anext(changes), 5)  # once more, when watching has begun
+    write(folder, "a.yaml")
     await asyncio.wait_for(anext(changes), 5)
     await changes.aclose()
