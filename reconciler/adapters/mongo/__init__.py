@@ -1,0 +1,401 @@
+"""The store in MongoDB 5.0 or newer: pymongo's async client, no transactions, no change streams.
+
+The unique ``_id`` is the claim. Every write is of whole documents under a known ``_id`` and may be repeated; writes
+wait for a majority where the server is a replica set, and for the journal everywhere, so that no acknowledged claim is
+lost with one server. The URL may hold a password: errors name host and database only. Forbidden here: anything but
+MongoDB, and deciding what happens to a run.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import pymongo
+from bson.codec_options import CodecOptions
+from bson.errors import BSONError
+from pymongo import AsyncMongoClient, DeleteOne, ReplaceOne, WriteConcern
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+
+from reconciler.adapters.mongo.address import Address
+from reconciler.adapters.mongo.refusals import taken, translation
+from reconciler.core import records
+from reconciler.core.fields import Document
+from reconciler.core.model import (
+    ApplicationState,
+    JobKey,
+    Outcome,
+    Process,
+    Run,
+    RunQuery,
+    StoredJob,
+    SyncReport,
+    Tally,
+)
+from reconciler.errors import StoreError
+
+_OLDEST_WIRE_VERSION = 13  # MongoDB 5.0: the first to take names with "$" and "." (headers, labels) everywhere
+_LONG = 300.0  # seconds: building an index, and clearing away, take their time
+_KEPT_REPORTS = 1000
+_BATCH = 1000  # runs removed by one command, so that a claim never waits long
+
+_INDEXES: tuple[tuple[str, list[tuple[str, int]]], ...] = (
+    ("runs", [("job", 1), ("_id", -1)]),
+    ("runs", [("application", 1), ("_id", -1)]),
+    ("runs", [("outcome", 1), ("_id", -1)]),
+    ("tokens", [("at", 1)]),
+)
+
+_Record = TypeVar("_Record")
+
+
+class MongoStore:
+    """The Store port in one MongoDB database."""
+
+    def __init__(self, url: str, *, patience: timedelta = timedelta(seconds=3)) -> None:
+        """Name the database, and how long to look for a server that answers.
+
+        Raises:
+            SettingsError: the URL is of another form, or names no database.
+        """
+        self._address = Address(url)
+        self._options = self._address.options(patience)
+        self._client: AsyncMongoClient[Document] | None = None
+        self._opened: AsyncDatabase[Document] | None = None
+        self._claims_read = ReadConcern("local")
+
+    async def open(self) -> None:
+        """Connect, make the indexes, check the schema version.
+
+        Raises:
+            SettingsError: an option of the URL cannot be used.
+            StoreError: the server refuses us, is too old, or holds a newer schema.
+            StoreUnavailableError: no server answers.
+        """
+        if self._opened is not None:
+            return
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # pymongo's word for an option that it does not know
+                self._client = AsyncMongoClient(self._address.url, **self._options)
+        except (PyMongoError, UserWarning, ValueError, TypeError) as error:
+            raise self._address.unusable(error) from None  # a cause would quote the URL, and with it the password
+        try:
+            with self._translated():
+                await self._prepare(self._client)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _prepare(self, client: AsyncMongoClient[Document]) -> None:
+        hello = await client.admin.command("hello")
+        if hello["maxWireVersion"] < _OLDEST_WIRE_VERSION:
+            raise StoreError(f"{self._address.place}: this MongoDB is too old; 5.0 or newer is needed")
+        codec: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
+        replicated = "setName" in hello or hello.get("msg") == "isdbgrid"
+        concern = WriteConcern("majority", j=True, wtimeout=10_000) if replicated else WriteConcern(1, j=True)
+        database = client.get_database(
+            self._address.database,
+            codec_options=codec,
+            read_preference=ReadPreference.PRIMARY,  # a claim must be seen by the next reader
+            write_concern=client.write_concern if self._address.sets_concern else concern,
+        )
+        if replicated:
+            self._claims_read = ReadConcern("majority")
+        await self._check_schema(database)
+        with pymongo.timeout(_LONG):
+            for collection, keys in _INDEXES:
+                await database[collection].create_index(keys)
+        self._opened = database
+
+    async def _check_schema(self, database: AsyncDatabase[Document]) -> None:
+        meta = {"_id": "schema"}
+        stored = await database["meta"].find_one(meta)
+        if stored is None:
+            await database["meta"].update_one(meta, {"$setOnInsert": {"version": records.SCHEMA_VERSION}}, upsert=True)
+            return
+        version = stored.get("version")
+        if not isinstance(version, (int, float)):
+            raise StoreError(
+                f"{self._address.place}: the collection meta is another program's; choose another database"
+            )
+        if version > records.SCHEMA_VERSION:
+            raise StoreError(
+                f"{self._address.place}: was written by a newer reconciler (schema {version:g}, this one knows "
+                f"{records.SCHEMA_VERSION}); upgrade this reconciler, or choose another database"
+            )
+
+    async def close(self) -> None:
+        """Let go of every connection; may be called twice."""
+        client, self._client, self._opened = self._client, None, None
+        if client is not None:
+            await client.close()
+
+    def _collection(self, name: str) -> AsyncCollection[Document]:
+        if self._opened is None:
+            raise StoreError(f"{self._address.place}: the store is not open")
+        return self._opened[name]
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except PyMongoError as error:
+            raise translation(error, self._address.place, is_srv=self._address.is_srv) from error
+        except (BSONError, OverflowError, UnicodeError) as error:
+            raise StoreError(f"{self._address.place}: cannot hold this: {error}") from error
+
+    async def check(self) -> str:
+        """Round trip; returns what answered."""
+        with self._translated():
+            await self._collection("meta").find_one({"_id": "schema"})
+            version = (await self._collection("meta").database.command("buildInfo"))["version"]
+        return f"MongoDB {version} at {self._address.place}"
+
+    # --- jobs, Applications, syncs
+
+    async def jobs(self) -> Sequence[StoredJob]:
+        """Every job, ordered by key."""
+        found = await self._find("jobs", {}, records.decode_job)
+        return sorted(found, key=lambda stored: stored.key)
+
+    async def job(self, key: JobKey) -> StoredJob | None:
+        """One job."""
+        found = await self._find("jobs", {"_id": str(key)}, records.decode_job)
+        return found[0] if found else None
+
+    async def applications(self) -> Sequence[ApplicationState]:
+        """Every Application, ordered by name."""
+        found = await self._find("applications", {}, records.decode_application)
+        return sorted(found, key=lambda state: state.name)
+
+    async def apply(
+        self,
+        *,
+        jobs: Iterable[StoredJob] = (),
+        removed_jobs: Iterable[JobKey] = (),
+        applications: Iterable[ApplicationState] = (),
+        removed_applications: Iterable[str] = (),
+    ) -> None:
+        """Write these jobs and Applications whole, and remove those; runs stay.
+
+        Applications come first and go last, so that a crash in between leaves no job without its Application; the
+        same call again completes it.
+        """
+        await self._bulk("applications", [_replacement(records.encode_application(state)) for state in applications])
+        await self._bulk("jobs", [_replacement(records.encode_job(stored)) for stored in jobs])
+        await self._bulk("jobs", [DeleteOne({"_id": str(key)}) for key in removed_jobs])
+        await self._bulk("applications", [DeleteOne({"_id": name}) for name in removed_applications])
+
+    async def record(self, report: SyncReport) -> None:
+        """Keep a sync report, and the newest 1,000."""
+        await self._bulk("syncs", [_replacement(records.encode_report(report))])
+        with self._translated():
+            surplus = self._collection("syncs").find({}, {"_id": 1}, sort=[("_id", -1)], skip=_KEPT_REPORTS, limit=1)
+            async for newest in surplus:
+                await self._collection("syncs").delete_many({"_id": {"$lte": newest["_id"]}})
+
+    async def syncs(self, limit: int, *, before: str | None = None) -> Sequence[SyncReport]:
+        """The newest sync reports, newest first."""
+        condition = {} if before is None else {"_id": {"$lt": before}}
+        return await self._newest("syncs", condition, records.decode_report, limit)
+
+    # --- runs
+
+    async def claim(self, runs: Sequence[Run]) -> frozenset[str]:
+        """Insert runs that do not exist yet, in one unordered batch; the ids that are ours."""
+        if not runs:
+            return frozenset()
+        with self._translated():
+            try:
+                await self._collection("runs").insert_many([records.encode_run(run) for run in runs], ordered=False)
+            except BulkWriteError as error:
+                places = taken(error)
+            else:
+                places = set()
+            inserted = frozenset(run.id for place, run in enumerate(runs) if place not in places)
+            return inserted | await self._claimed_before([runs[place] for place in places])
+
+    async def _claimed_before(self, runs: Sequence[Run]) -> frozenset[str]:
+        """Those runs that stand in the store as our own claim, whose answer was lost."""
+        if not runs:
+            return frozenset()
+        collection = self._collection("runs").with_options(read_concern=self._claims_read)
+        claims = {(run.id, run.owner, run.claimed_at) for run in runs}
+        stored = collection.find({"_id": {"$in": [run.id for run in runs]}}, {"owner": 1, "claimedAt": 1})
+        return frozenset(
+            [
+                found["_id"]
+                async for found in stored
+                if (found["_id"], found.get("owner"), found.get("claimedAt")) in claims
+            ]
+        )
+
+    async def finish(self, runs: Sequence[Run]) -> None:
+        """Write ended runs over their claims; a run that has ended already is left alone."""
+        running = Outcome.RUNNING.value
+        documents = map(records.encode_run, runs)
+        await self._bulk("runs", [ReplaceOne({"_id": new["_id"], "outcome": running}, new) for new in documents])
+
+    async def run(self, run_id: str) -> Run | None:
+        """One run."""
+        found = await self._find("runs", {"_id": run_id}, records.decode_run)
+        return found[0] if found else None
+
+    async def runs(self, query: RunQuery) -> Sequence[Run]:
+        """The runs that match, newest slot first."""
+        return await self._newest("runs", _condition(query), records.decode_run, query.limit)
+
+    async def unfinished(self) -> Sequence[Run]:
+        """Every run that was claimed and has not ended, oldest first."""
+        return await self._find("runs", {"outcome": Outcome.RUNNING.value}, records.decode_run, sort=[("_id", 1)])
+
+    async def last_runs(self, keys: Collection[JobKey] | None = None) -> Mapping[JobKey, Run]:
+        """The newest run of each job; of every job where no keys are given."""
+        condition = {} if keys is None else {"job": {"$in": [str(key) for key in keys]}}
+        with self._translated():
+            found = await self._last(condition, "$$ROOT")
+        return {run.key: run for run in (records.decode_run(group["newest"]) for group in found)}
+
+    async def _last(self, condition: Document, what: str) -> list[Document]:
+        """The newest run of each job; the server jumps from job to job in the index (DISTINCT_SCAN)."""
+        stages: list[Document] = [
+            {"$match": condition},
+            {"$sort": {"job": 1, "_id": -1}},
+            {"$group": {"_id": "$job", "newest": {"$first": what}}},
+        ]
+        return await (await self._collection("runs").aggregate(stages, allowDiskUse=True)).to_list()
+
+    async def tally(self, query: RunQuery) -> Sequence[Tally]:
+        """Ended runs counted by hour, outcome and latency."""
+        group = {"hour": "$hour", "outcome": "$outcome", "latencyMs": "$latencyMs"}
+        ended = {"outcome": {"$ne": Outcome.RUNNING.value}}
+        stages: list[Document] = [
+            {"$match": {"$and": [_condition(replace(query, before=None)), ended]}},
+            {"$group": {"_id": group, "runs": {"$sum": 1}}},
+        ]
+        with self._translated():
+            found = await (await self._collection("runs").aggregate(stages, allowDiskUse=True)).to_list()
+        return [_tally(group) for group in found]
+
+    async def expire(self, *, before: datetime, keep_per_job: int) -> int:
+        """Remove ended runs that are too old or too many, in small commands; returns how many."""
+        with self._translated(), pymongo.timeout(_LONG):
+            gone = await self._expire_surplus(max(1, keep_per_job)) + await self._expire_aged(before)
+            await self._collection("tokens").delete_many({"at": {"$lt": before}})
+            await self._collection("processes").delete_many({"seenAt": {"$lt": before}})
+        return gone
+
+    async def _expire_surplus(self, keep: int) -> int:
+        collection = self._collection("runs")
+        stages: list[Document] = [
+            {"$sort": {"job": 1}},
+            {"$group": {"_id": "$job", "runs": {"$sum": 1}}},
+            {"$match": {"runs": {"$gt": keep}}},
+        ]
+        gone = 0
+        async for crowded in await collection.aggregate(stages, allowDiskUse=True):
+            job = {"job": crowded["_id"]}
+            async for newest in collection.find(job, {"_id": 1}, sort=[("_id", -1)], skip=keep, limit=1):
+                surplus = {**job, "_id": {"$lte": newest["_id"]}, "outcome": {"$ne": Outcome.RUNNING.value}}
+                gone += (await collection.delete_many(surplus)).deleted_count
+        return gone
+
+    async def _expire_aged(self, before: datetime) -> int:
+        collection = self._collection("runs")
+        newest = {group["newest"] for group in await self._last({}, "$_id")}
+        aged = {"_id": {"$lt": records.first_id(before)}, "outcome": {"$ne": Outcome.RUNNING.value}}
+        old = [run["_id"] async for run in collection.find(aged, {"_id": 1}) if run["_id"] not in newest]
+        gone = 0
+        for start in range(0, len(old), _BATCH):
+            gone += (await collection.delete_many({"_id": {"$in": old[start : start + _BATCH]}})).deleted_count
+        return gone
+
+    # --- tokens, processes
+
+    async def remember(self, token: str, fingerprint: str, run_id: str, at: datetime) -> tuple[str, str]:
+        """Keep ``token`` (first come) and return the fingerprint and run id that stand there now."""
+        with self._translated():
+            try:
+                await self._collection("tokens").insert_one(records.encode_token(token, fingerprint, run_id, at))
+            except DuplicateKeyError:
+                stands = await self._collection("tokens").find_one({"_id": token})
+                if stands is None:  # it has expired in between
+                    return await self.remember(token, fingerprint, run_id, at)
+                return records.decode_token(stands)
+        return fingerprint, run_id
+
+    async def beat(self, process: Process) -> None:
+        """Write a process's sign of life."""
+        await self._bulk("processes", [_replacement(records.encode_process(process))])
+
+    async def processes(self) -> Sequence[Process]:
+        """The processes that have shown life, newest first."""
+        order = [("seenAt", -1), ("_id", -1)]
+        return await self._find("processes", {}, records.decode_process, sort=order)
+
+    async def farewell(self, process_id: str) -> None:
+        """Forget a process that ends in good order."""
+        await self._bulk("processes", [DeleteOne({"_id": process_id})])
+
+    # --- one round trip
+
+    async def _find(
+        self,
+        collection: str,
+        condition: Document,
+        decode: Callable[[Document], _Record],
+        *,
+        sort: list[tuple[str, int]] | None = None,
+        limit: int = 0,
+    ) -> list[_Record]:
+        with self._translated():
+            found = await self._collection(collection).find(condition, sort=sort, limit=limit).to_list()
+        return [decode(document) for document in found]
+
+    async def _newest(
+        self, collection: str, condition: Document, decode: Callable[[Document], _Record], limit: int
+    ) -> list[_Record]:
+        if limit <= 0:  # to MongoDB, zero is no limit
+            return []
+        return await self._find(collection, condition, decode, sort=[("_id", -1)], limit=limit)
+
+    async def _bulk(self, collection: str, writes: Sequence[ReplaceOne[Document] | DeleteOne]) -> None:
+        if writes:
+            with self._translated():
+                await self._collection(collection).bulk_write(writes, ordered=False)
+
+
+def _replacement(document: Document) -> ReplaceOne[Document]:
+    return ReplaceOne({"_id": document["_id"]}, document, upsert=True)
+
+
+def _tally(group: Document) -> Tally:
+    key = group["_id"]
+    return Tally(key["hour"], Outcome(key["outcome"]), key.get("latencyMs"), group["runs"])
+
+
+def _condition(query: RunQuery) -> Document:
+    """The filter of a query. Run ids begin with the slot, so their index serves spans of time."""
+    bounds = [
+        {"$gte": None if query.since is None else records.first_id(query.since)},
+        {"$lt": None if query.until is None else records.first_id(query.until)},
+        {"$lt": query.before},
+    ]
+    wanted: Document = {
+        "job": f"{query.application}/{query.api}" if query.application is not None and query.api is not None else None,
+        "application": query.application,
+        "api": query.api,
+        "cause": query.cause and query.cause.value,
+        "outcome": {"$in": [outcome.value for outcome in query.outcomes]} if query.outcomes else None,
+        "$and": [{"_id": bound} for bound in bounds if None not in bound.values()] or None,
+    }
+    return {name: value for name, value in wanted.items() if value is not None}
