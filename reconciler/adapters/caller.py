@@ -212,8 +212,10 @@ class HttpCaller:
         declared = [(name.encode(), value.encode()) for name, value in request.headers.items()]
         names = {name.lower() for name, _ in declared}
         headers = [pair for name, pair in self._defaults.items() if name not in names] + declared
-        content = None if request.body is None else request.body.encode()
-        outgoing = httpx.Request(request.method, _parsed(request.url), headers=headers, content=content)
+        # Given as a stream, httpx adds no headers; aiohttp adds the same ones (Host, Content-Length) in less time.
+        content = httpx.ByteStream(b"" if request.body is None else request.body.encode())
+        outgoing = httpx.Request(request.method, _parsed(request.url), headers=headers, stream=content)
+        outgoing.read()
         outgoing.headers.encoding = "utf-8"  # httpx would try others on every look
         return outgoing
 

@@ -285,6 +285,12 @@ def apply_overrides(request: HttpRequest, overrides: Overrides) -> HttpRequest:
         raise OverridesError(f"the overrides cannot be sent: {error}") from error
 
 
+def fingerprint(overrides: Overrides) -> str:
+    """Tell overrides apart without keeping them: they may be secret."""
+    parts = [dict(overrides.query), dict(overrides.headers), overrides.has_json, overrides.json]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
 def _with_query(url: str, replaced: Mapping[str, str]) -> str:
     parts = urlsplit(url)
     kept = [item for item in parts.query.split("&") if item and unquote_plus(item.partition("=")[0]) not in replaced]

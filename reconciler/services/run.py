@@ -7,8 +7,6 @@ Forbidden here: recovery of what other processes left behind (``services.upkeep`
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
 import uuid
 from collections import deque
@@ -28,13 +26,14 @@ from reconciler.core.model import (
     StoredJob,
     whole_milliseconds,
 )
-from reconciler.core.runs import apply_overrides, claim_of, ended, slot_of
+from reconciler.core.runs import apply_overrides, claim_of, ended, fingerprint, slot_of
 from reconciler.core.timetable import Verdict, spread, verdict
 from reconciler.errors import IdempotencyConflictError, NotFoundError, StoreUnavailableError
 from reconciler.ports import Caller, Clock, Store
 from reconciler.services.attempts import STOPPED, Attempts, Ending, Underway
-from reconciler.services.batches import FIRST_PAUSE, Batches
+from reconciler.services.claims import Claims
 from reconciler.services.journal import Journal, Observer
+from reconciler.services.roster import Roster
 from reconciler.services.turns import Turns
 from schemas.base import format_duration
 
@@ -43,7 +42,6 @@ ABANDONED = "the process that claimed it ended"
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _FLUSH = timedelta(seconds=5)  # for the last records at the end, where the store is slow or away
 _POLL = timedelta(milliseconds=500)
-_CLAIM_TRIES = 3
 log = logging.getLogger(__name__)
 
 _Delay = tuple[timedelta, JobKey]
@@ -79,11 +77,9 @@ class Runner:
         self._jobs = jobs
         self._turns = Turns(clock, max_in_flight)
         self._attempts = Attempts(caller, clock, self._turns)
-        # A small first batch lets calls begin while the other claims are still being written.
-        self._claims = Batches[Underway](clock, self._claim, self._claim_refused, first=64)
+        self._roster = Roster()
+        self._claims = Claims(store, clock, won=self._won, lost=self._roster.remove, refused=self._claim_refused)
         self._journal = Journal(store, clock, observer)
-        self._underway: dict[str, Underway] = {}
-        self._by_key: dict[JobKey, list[Underway]] = {}
         self._delayed: dict[asyncio.Task[None], tuple[datetime, deque[_Delay]]] = {}
         self._remembering = asyncio.Lock()
 
@@ -144,8 +140,8 @@ class Runner:
         async with self._remembering:
             run = self._claim_of(stored, now, idempotency, names)
             token = f"{key} {idempotency}"
-            print_, known = await self._store.remember(token, _fingerprint(overrides), run.id, now)
-            if print_ != _fingerprint(overrides):
+            first, known = await self._store.remember(token, fingerprint(overrides), run.id, now)
+            if first != fingerprint(overrides):
                 raise IdempotencyConflictError("this Idempotency-Key was used before with another request")
             if (earlier := await self._store.run(known)) is not None:
                 return earlier
@@ -173,11 +169,11 @@ class Runner:
 
     def knows(self, run_id: str) -> bool:
         """Whether a run is under way here, or its end is still to be recorded."""
-        return run_id in self._underway or run_id in self._journal
+        return run_id in self._roster or run_id in self._journal
 
     def is_busy(self, key: JobKey) -> bool:
         """Whether a run of this job is under way here."""
-        return key in self._by_key
+        return self._roster.predecessor(key) is not None
 
     def resume(self, stored: StoredJob, run: Run) -> None:
         """Send a run again that its process left unfinished, under the same id; its attempts continue."""
@@ -186,8 +182,8 @@ class Runner:
         underway = Underway(run, stored, job.request, _NEVER)
         lost = Attempt(number=len(run.attempts) + 1, started_at=run.claimed_at, latency_ms=0.0, error=ABANDONED)
         underway.attempts = [*run.attempts, lost]
-        self._register(underway)
-        self._claimed(underway, won=True)
+        self._roster.add(underway)
+        self._won(underway)
 
     def conclude(self, run: Run, outcome: Outcome, reason: str) -> None:
         """End a run that its process left unfinished, without a call."""
@@ -209,7 +205,7 @@ class Runner:
         stored = self._due(key)
         taken = None if stored is None else self._take(stored, slot, slot + delay, self._clock.now())
         if taken is not None:
-            self._claims.add(taken)
+            self._claims.extend([taken])
 
     def _due(self, key: JobKey) -> StoredJob | None:
         """The job as it stands now, unless it has been suspended or removed since its slot was set."""
@@ -220,7 +216,7 @@ class Runner:
         """Decide what becomes of a slot and write its claim; ``None`` where it is under way already."""
         job = stored.job
         run = claim_of(stored, slot, Cause.SCHEDULE, self._owner, now)
-        if run.id in self._underway:
+        if run.id in self._roster:
             return None
         underway = Underway(run, stored, job.request, due + job.starting_deadline)
         if verdict(due, now, job.starting_deadline) is Verdict.MISSED:
@@ -235,88 +231,43 @@ class Runner:
 
     def _admit(self, underway: Underway, now: datetime) -> None:
         """Let a run go on, unless its predecessor still runs and its job forbids overlaps."""
-        before = self._by_key.get(underway.run.key)
-        if before and underway.job.concurrency_policy == "Forbid":
-            does = "still runs" if before[0].task is not None else "has not started yet"
-            reason = f"overlap: run {before[0].run.id} {does}"
+        before = self._roster.predecessor(underway.run.key)
+        if before is not None and underway.job.concurrency_policy == "Forbid":
+            does = "still runs" if before.task is not None else "has not started yet"
+            reason = f"overlap: run {before.run.id} {does}"
             underway.run = ended(underway.run, Outcome.SKIPPED, reason, now)
         else:
-            self._register(underway)
-
-    def _register(self, underway: Underway) -> None:
-        self._underway[underway.run.id] = underway
-        self._by_key.setdefault(underway.run.key, []).append(underway)
-
-    def _forget(self, underway: Underway) -> None:
-        if self._underway.pop(underway.run.id, None) is not None:
-            same = self._by_key[underway.run.key]
-            same.remove(underway)
-            if not same:
-                del self._by_key[underway.run.key]
-
-    async def _claim(self, batch: Sequence[Underway]) -> None:
-        now = self._clock.now()
-        for underway in batch:
-            if underway.run.outcome is not Outcome.RUNNING:
-                continue
-            if self._attempts.closing:
-                underway.run = ended(underway.run, Outcome.MISSED, STOPPED, now)
-            elif now > underway.expires:
-                deadline = format_duration(underway.job.starting_deadline)
-                reason = f"the store was away for longer than the starting deadline of {deadline}"
-                underway.run = ended(underway.run, Outcome.MISSED, reason, now)
-        try:
-            won = await self._store.claim([underway.run for underway in batch])
-        except BaseException:
-            for underway in batch:
-                underway.doubtful = True
-            raise
-        for underway in batch:
-            self._claimed(underway, won=underway.run.id in won)
+            self._roster.add(underway)
 
     def _claim_refused(self, underway: Underway, error: Exception) -> None:
-        self._forget(underway)
+        self._roster.remove(underway)
         self._journal.tell(underway.job, ended(underway.run, Outcome.MISSED, f"no claim: {error}", self._clock.now()))
 
     async def _manual(self, stored: StoredJob, request: HttpRequest, run: Run) -> Run:
         underway = Underway(run, stored, request, run.claimed_at + stored.job.starting_deadline)
         self._admit(underway, run.claimed_at)
         try:
-            won = await self._claim_soon(underway)
+            won = await self._claims.now(underway)
         except BaseException:
             # Perhaps it was written and only the answer is lost: end what may stand there. Nothing was sent.
-            self._forget(underway)
+            self._roster.remove(underway)
             self._journal.record(
                 None, ended(run, Outcome.MISSED, "the store did not answer its claim", self._clock.now())
             )
             raise
         if not won:
-            self._forget(underway)
+            self._roster.remove(underway)
             earlier = await self._store.run(run.id)
             return earlier or run
-        self._claimed(underway, won=True)
+        self._won(underway)
         return underway.run
-
-    async def _claim_soon(self, underway: Underway) -> bool:
-        for number in range(1, _CLAIM_TRIES + 1):
-            try:
-                return underway.run.id in await self._store.claim([underway.run])
-            except StoreUnavailableError:
-                underway.doubtful = True
-                if number == _CLAIM_TRIES:
-                    raise
-                await self._clock.sleep(FIRST_PAUSE * number)
-        raise AssertionError  # pragma: no cover
 
     # From the claim to the calls
 
-    def _claimed(self, underway: Underway, *, won: bool) -> None:
-        if not won:
-            self._forget(underway)
-            return
+    def _won(self, underway: Underway) -> None:
         underway.claimed = True
         if underway.run.outcome is not Outcome.RUNNING:
-            self._forget(underway)
+            self._roster.remove(underway)
             if underway.doubtful:  # an earlier try may have written it as running
                 self._journal.record(underway.job, underway.run)
             else:
@@ -331,7 +282,7 @@ class Runner:
         underway.turn = self._turns.ask(application, underway.job.max_concurrency, lambda: self._start(underway))
 
     def _replace_others(self, newer: Underway) -> None:
-        for older in list(self._by_key[newer.run.key]):
+        for older in self._roster.of(newer.run.key):
             if older is newer or not older.claimed or older.run.id > newer.run.id:
                 continue
             older.stop = Ending(Outcome.FAILED, f"replaced by run {newer.run.id}")
@@ -362,9 +313,9 @@ class Runner:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             log.error("a bug ended run %s of %s", underway.run.id, underway.run.key, exc_info=error)
+            underway.stop = Ending(Outcome.UNKNOWN, "internal error")
         if not underway.ended:
-            ending = underway.interrupted(self._clock.now())
-            self._end(underway, ending if error is None else Ending(Outcome.UNKNOWN, "internal error"))
+            self._end(underway, underway.interrupted(self._clock.now()))
 
     # From the calls to the record
 
@@ -372,7 +323,7 @@ class Runner:
         underway.ended = True
         if underway.task is None:
             self._attempts.leave(underway)
-        self._forget(underway)
+        self._roster.remove(underway)
         self._journal.record(
             underway.job,
             ended(
@@ -393,7 +344,7 @@ class Runner:
         Called again with a shorter grace, it hurries the first call on.
         """
         self._close()
-        tasks = [underway.task for underway in self._underway.values() if underway.task is not None]
+        tasks = [underway.task for underway in self._roster.all() if underway.task is not None]
         if tasks and grace > timedelta(0):
             await self._within(grace, asyncio.wait(tasks))
         for task in tasks:
@@ -408,13 +359,13 @@ class Runner:
         """Account for everything that waits: slots, turns, further attempts."""
         if self._attempts.closing:
             return
-        self._attempts.closing = True
+        self._attempts.closing = self._claims.closing = True
         for task, (slot, rest) in list(self._delayed.items()):
             task.cancel()
             for delay, key in rest:
                 self._take_delayed(slot, delay, key)
         now = self._clock.now()
-        for underway in list(self._underway.values()):
+        for underway in self._roster.all():
             if underway.task is None and underway.claimed:
                 self._end(underway, underway.interrupted(now))
             elif underway.task is not None and underway.called_at is None and underway.attempts:
@@ -431,8 +382,3 @@ class Runner:
         task.cancel()
         timer.cancel()
         await asyncio.gather(task, timer, return_exceptions=True)
-
-
-def _fingerprint(overrides: Overrides) -> str:
-    parts = [dict(overrides.query), dict(overrides.headers), overrides.has_json, overrides.json]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

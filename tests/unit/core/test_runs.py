@@ -275,6 +275,24 @@ class TestOverrides:
             runs.apply_overrides(HttpRequest(method="GET", url="http://a/"), Overrides(json={}, has_json=True))
 
 
+class TestFingerprint:
+    def test_is_alike_for_the_same_overrides_however_they_are_ordered(self):
+        one = Overrides(query={"a": "1", "b": "2"}, json={"x": 1, "y": [2]}, has_json=True)
+        two = Overrides(query={"b": "2", "a": "1"}, json={"y": [2], "x": 1}, has_json=True)
+        assert runs.fingerprint(one) == runs.fingerprint(two)
+
+    def test_differs_with_every_part_and_shows_none_of_it(self):
+        some = [
+            Overrides(),
+            Overrides(query={"a": "secret"}),
+            Overrides(headers={"a": "secret"}),
+            Overrides(json="secret", has_json=True),
+            Overrides(json=None, has_json=True),
+        ]
+        assert len({runs.fingerprint(one) for one in some}) == len(some)
+        assert not any("secret" in runs.fingerprint(one) for one in some)
+
+
 class TestExcerpt:
     @pytest.mark.parametrize(
         ("body", "shown"),

@@ -477,6 +477,8 @@ class TestAttempts:
             "other": (Outcome.SUCCEEDED, ""),
         }
         assert "a bug ended run" in caplog.text
+        (broken,) = [run for run in house.store.stored_runs.values() if run.key == KEY]
+        assert [attempt.error for attempt in broken.attempts] == ["internal error"]
         assert house.runner.in_flight == 0
 
     async def test_an_observer_that_fails_loses_no_record(self, caplog):

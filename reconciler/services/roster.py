@@ -1,0 +1,48 @@
+"""Which runs are under way in this process, by id and by job.
+
+Forbidden here: deciding what follows from an overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.core.model import JobKey
+from reconciler.services.attempts import Underway
+
+
+class Roster:
+    """The runs between their claim and their end."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Underway] = {}
+        self._by_key: dict[JobKey, list[Underway]] = {}
+
+    def __contains__(self, run_id: str) -> bool:
+        return run_id in self._by_id
+
+    def all(self) -> list[Underway]:
+        """Every run under way, in the order in which they came."""
+        return list(self._by_id.values())
+
+    def of(self, key: JobKey) -> Iterable[Underway]:
+        """The runs of one job, in the order in which they came."""
+        return tuple(self._by_key.get(key, ()))
+
+    def predecessor(self, key: JobKey) -> Underway | None:
+        """The oldest run of a job."""
+        same = self._by_key.get(key)
+        return same[0] if same else None
+
+    def add(self, underway: Underway) -> None:
+        """A run sets out."""
+        self._by_id[underway.run.id] = underway
+        self._by_key.setdefault(underway.run.key, []).append(underway)
+
+    def remove(self, underway: Underway) -> None:
+        """A run has ended, or is not ours. May be called twice, and for one that never set out."""
+        if self._by_id.pop(underway.run.id, None) is not None:
+            same = self._by_key[underway.run.key]
+            same.remove(underway)
+            if not same:
+                del self._by_key[underway.run.key]
