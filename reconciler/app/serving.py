@@ -30,7 +30,7 @@ from reconciler.settings import Settings
 from reconciler.version import VERSION
 from reconciler.web.app import create
 from reconciler.web.metrics import Metrics
-from reconciler.web.server import HttpServer, bind, parse_listen
+from reconciler.web.server import HttpServer, bind, format_listen, parse_listen
 from reconciler.web.state import WebState
 
 _SHOWN_PROBLEMS = 20
@@ -153,7 +153,8 @@ class Engine:
         self._metrics = Metrics(version=VERSION, now=self._clock.now)
         self._caller = HttpCaller()
         self._reconciliation = Reconciliation(self._source, store, self._clock, options)
-        self._process = wiring.process_of("run", self._clock.now(), source=self._source.name)
+        listen = format_listen(*listening.getsockname()[:2])
+        self._process = wiring.process_of("run", self._clock.now(), source=self._source.name, listen=listen)
         self._runner = Runner(
             store=store,
             clock=self._clock,
