@@ -1,0 +1,166 @@
+"""Records to store: with every field filled, and many of them. Forbidden here: a store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from reconciler.core.model import (
+    ApplicationState,
+    Attempt,
+    Cause,
+    Expectation,
+    HttpRequest,
+    JobKey,
+    Outcome,
+    Process,
+    RetryPolicy,
+    Run,
+    Schedule,
+    StoredJob,
+    SyncReport,
+)
+from reconciler.core.runs import run_id
+from tests.fakes import START, job_of
+
+ODD = "naïve ☃ 🎲 \u202e \0 $where {$gt: 1} a.b 'quoted' \"twice\" \\ \n\t"  # what a body, a reason, an error may hold
+
+MINUTE = timedelta(minutes=1)
+
+
+def full_job(name: str = "billing/nightly") -> StoredJob:
+    """A job with no field left at its default."""
+    job = job_of(
+        name,
+        description="Invoices ☃",
+        labels={"team": "payments", "app.kubernetes.io/name": "billing", "$odd": "${x}"},
+        schedule=Schedule(
+            declared="H 2 * * *",
+            cron="17 2 * * *",
+            every=timedelta(hours=2, minutes=30),
+            at=START + timedelta(milliseconds=1),
+            zone="Australia/Lord_Howe",
+            starts_at=START - timedelta(days=400),
+            ends_at=START + timedelta(days=400),
+        ),
+        request=HttpRequest(
+            method="POST",
+            url="https://billing.example.com/invoices?ünïcode=%20&$where=1",
+            headers={"$price.each": "1 €", "X.Y": "", "Accept": "*/*"},
+            body='{"$set": {"a.b": "☃"}}',
+        ),
+        expect=Expectation(status=("200", "3xx"), contains='"ok"'),
+        retry=RetryPolicy(
+            limit=5, initial_delay=timedelta(milliseconds=250), factor=1.5, max_delay=timedelta(minutes=7)
+        ),
+        timeout=timedelta(seconds=12, milliseconds=345),
+        concurrency_policy="Replace",
+        starting_deadline=timedelta(minutes=3),
+        catch_up="all",
+        delivery="atMostOnce",
+        jitter=timedelta(seconds=30),
+        suspend=True,
+        max_concurrency=20,
+        file="teams/zahlungen ☃.yaml",
+        line=42,
+        digest="9f86d081884c7d65",
+    )
+    return StoredJob(job=job, revision="4f2c1d0", since=START + timedelta(milliseconds=789))
+
+
+def full_application(name: str = "billing") -> ApplicationState:
+    """An Application with no field left at its default."""
+    return ApplicationState(
+        name=name,
+        description="Invoices and dunning ☃",
+        labels={"team": "payments", "a.b/$c": "d"},
+        base_url="https://billing.example.com",
+        suspend=True,
+        file="billing.yaml",
+        line=3,
+        held=True,
+        problems=("billing.yaml:3:1: spec: no such field «schedul» (did you mean schedule?)", ODD),
+        since=START + timedelta(milliseconds=1),
+    )
+
+
+def claim_of(
+    job: str = "billing/nightly",
+    slot: datetime = START,
+    *,
+    owner: str = "here",
+    claimed_at: datetime = START + timedelta(milliseconds=12),
+    cause: Cause = Cause.SCHEDULE,
+    nonce: str = "",
+) -> Run:
+    """A run that has been claimed and has not ended."""
+    key = JobKey.parse(job)
+    return Run(
+        id=run_id(key, slot, cause, nonce),
+        key=key,
+        slot=slot,
+        cause=cause,
+        outcome=Outcome.RUNNING,
+        owner=owner,
+        claimed_at=claimed_at,
+        revision="4f2c1d0",
+        file="billing.yaml",
+        line=12,
+        delivery="atMostOnce",
+        overrides=("query.limit", "headers.X-Odd.$name"),
+    )
+
+
+def ended(run: Run, outcome: Outcome = Outcome.SUCCEEDED, *, latency_ms: float | None = 12.5) -> Run:
+    """The run at its end; a latency of ``None`` for one that called nobody."""
+    started = run.slot + timedelta(milliseconds=31)
+    attempts = () if latency_ms is None else (
+        Attempt(number=1, started_at=started, latency_ms=0.25, status=None, error=ODD, sent=False),
+        Attempt(number=2, started_at=started + MINUTE, latency_ms=latency_ms, status=200),
+    )  # fmt: skip
+    return replace(
+        run,
+        outcome=outcome,
+        reason="" if outcome is Outcome.SUCCEEDED else ODD,
+        started_at=started if attempts else None,
+        finished_at=started + 2 * MINUTE,
+        attempts=attempts,
+        excerpt=ODD,
+    )
+
+
+def report_of(number: int) -> SyncReport:
+    """The report of a sync with every field filled; later numbers have later ids."""
+    return SyncReport(
+        id=f"2026-{number:08}",
+        source="manifests/ ☃",
+        revision="4f2c1d0",
+        result="applied",
+        started_at=START + number * MINUTE + timedelta(milliseconds=7),
+        duration_ms=12.75,
+        files=1,
+        parsed=2,
+        jobs=3,
+        added=4,
+        changed=5,
+        removed=6,
+        held=("billing", "crm"),
+        problems=(ODD, "a.yaml:1:1: wrong"),
+        kept=("billing/nightly",),
+        error=ODD,
+    )
+
+
+def process_of(name: str, seen_at: datetime = START) -> Process:
+    """A process with every field filled."""
+    return Process(
+        id=name,
+        role="run",
+        host="höst.example",
+        pid=4242,
+        version="0.1.0",
+        source="manifests/",
+        listen="127.0.0.1:8080",
+        started_at=START - MINUTE,
+        seen_at=seen_at,
+    )

@@ -1,0 +1,141 @@
+"""Jobs, Applications and sync reports in a store."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, timedelta
+
+from reconciler.core.model import ApplicationState, JobKey
+from tests.contract.samples import claim_of, full_application, full_job, report_of
+from tests.fakes import START, stored_job
+
+
+async def test_a_fresh_store_holds_nothing(store):
+    assert list(await store.jobs()) == []
+    assert list(await store.applications()) == []
+    assert list(await store.syncs(10)) == []
+    assert await store.job(JobKey("billing", "nightly")) is None
+
+
+async def test_a_job_comes_back_as_it_was_with_every_field_and_odd_characters(store):
+    stored = full_job()
+    await store.apply(jobs=[stored])
+    assert await store.job(stored.key) == stored
+    assert list(await store.jobs()) == [stored]
+
+
+async def test_a_job_with_every_field_at_its_default_comes_back(store):
+    stored = stored_job()
+    await store.apply(jobs=[stored])
+    assert await store.job(stored.key) == stored
+
+
+async def test_an_application_comes_back_as_it_was(store):
+    full, plain = full_application("billing"), ApplicationState(name="crm", since=START)
+    await store.apply(applications=[plain, full])
+    assert list(await store.applications()) == [full, plain]
+
+
+async def test_instants_come_back_in_utc_to_the_millisecond(store):
+    await store.apply(jobs=[full_job()])
+    since = (await store.job(full_job().key)).since
+    assert since.tzinfo is UTC
+    assert since.microsecond == 789_000
+
+
+async def test_jobs_are_ordered_by_application_then_api(store):
+    names = ["a/x", "a-b/c", "b/a", "a/b", "a0/z"]
+    await store.apply(jobs=[stored_job(name) for name in names])
+    assert [str(stored.key) for stored in await store.jobs()] == ["a/b", "a/x", "a-b/c", "a0/z", "b/a"]
+
+
+async def test_applying_replaces_a_job_whole(store):
+    await store.apply(jobs=[full_job()])
+    await store.apply(jobs=[stored_job("billing/nightly", labels={})])
+    assert await store.job(full_job().key) == stored_job("billing/nightly", labels={})
+
+
+async def test_applying_leaves_other_jobs_and_applications_alone(store):
+    await store.apply(jobs=[stored_job("a/a"), stored_job("a/b")], applications=[full_application("a")])
+    await store.apply(jobs=[stored_job("a/b", line=99)])
+    assert await store.job(JobKey("a", "a")) == stored_job("a/a")
+    assert list(await store.applications()) == [full_application("a")]
+
+
+async def test_applying_the_same_twice_is_applying_it_once(store):
+    change = {
+        "jobs": [stored_job("a/new")],
+        "removed_jobs": [JobKey("a", "old"), JobKey("a", "never-was")],
+        "applications": [full_application("a")],
+        "removed_applications": ["b", "never-was"],
+    }
+    await store.apply(jobs=[stored_job("a/old")], applications=[full_application("b")])
+    for _ in range(2):
+        await store.apply(**change)
+        assert list(await store.jobs()) == [stored_job("a/new")]
+        assert list(await store.applications()) == [full_application("a")]
+
+
+async def test_applying_takes_what_can_be_iterated_only_once(store):
+    await store.apply(jobs=iter([stored_job("a/old")]), applications=iter([full_application("a")]))
+    await store.apply(removed_jobs=iter([JobKey("a", "old")]), removed_applications=iter(["a"]))
+    assert list(await store.jobs()) == []
+    assert list(await store.applications()) == []
+
+
+async def test_applying_nothing_is_allowed(store):
+    await store.apply()
+    assert list(await store.jobs()) == []
+
+
+async def test_the_runs_of_a_removed_job_stay(store):
+    await store.apply(jobs=[stored_job()])
+    run = claim_of()
+    await store.claim([run])
+    await store.apply(removed_jobs=[run.key])
+    assert await store.job(run.key) is None
+    assert await store.run(run.id) == run
+
+
+async def test_ten_thousand_jobs_are_written_and_read_in_seconds(store):
+    jobs = [replace(full_job(f"app-{i % 50:02}/api-{i:05}"), revision=str(i)) for i in range(10_000)]
+    began = time.perf_counter()
+    await store.apply(jobs=jobs)
+    found = await store.jobs()
+    assert time.perf_counter() - began < 20
+    assert list(found) == sorted(jobs, key=lambda stored: stored.key)
+
+
+async def test_a_sync_report_comes_back_as_it_was(store):
+    await store.record(report_of(1))
+    assert list(await store.syncs(5)) == [report_of(1)]
+
+
+async def test_recording_a_report_again_replaces_it(store):
+    await store.record(report_of(1))
+    again = replace(report_of(1), result="failed", duration_ms=0.5)
+    await store.record(again)
+    assert list(await store.syncs(5)) == [again]
+
+
+async def test_syncs_come_newest_first_by_pages(store):
+    for number in (2, 5, 1, 4, 3):
+        await store.record(report_of(number))
+    first = await store.syncs(2)
+    assert list(first) == [report_of(5), report_of(4)]
+    assert list(await store.syncs(2, before=first[-1].id)) == [report_of(3), report_of(2)]
+    assert list(await store.syncs(9, before=report_of(2).id)) == [report_of(1)]
+    assert list(await store.syncs(9, before=report_of(1).id)) == []
+    assert list(await store.syncs(0)) == []
+
+
+async def test_only_the_newest_thousand_syncs_stay(store):
+    reports = [
+        replace(report_of(number), problems=(), started_at=START + timedelta(seconds=number)) for number in range(1003)
+    ]
+    for report in reports:
+        await store.record(report)
+    kept = await store.syncs(2000)
+    assert len(kept) == 1000
+    assert (kept[0], kept[-1]) == (reports[-1], reports[3])
