@@ -18,12 +18,12 @@ help:
 	@echo 'Making the virtual environment in .venv (once) …'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; \
 		echo 'Python has no venv module here; on Debian or Ubuntu: apt-get install python3-venv' >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable .
 	@touch $@
 
 .venv/dev: .venv/run
 	@echo 'Installing the development tools (once) …'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
 run: .venv/run

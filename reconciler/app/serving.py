@@ -35,6 +35,7 @@ from reconciler.web.state import WebState
 
 _SHOWN_PROBLEMS = 20
 _SHOWN_RUNS = 5
+_GC_THRESHOLDS = (25_000, 20, 20)
 _LONGEST_RETRY = 30.0  # seconds between attempts to reach a store or source that is away
 
 log = structlog.get_logger()
@@ -167,6 +168,7 @@ class Engine:
         self._metrics.watch_calls(lambda: self._runner.in_flight)
         self._server = HttpServer(create(self._web_state()), listening)
         self._reported = ""
+        self._log = structlog.get_logger().bind()  # bound once: a lazy logger is made anew for every line
 
     def _web_state(self) -> WebState:
         return WebState(
@@ -257,7 +259,7 @@ class Engine:
         self._metrics.observe_run(run)
         bad = run.outcome in (Outcome.FAILED, Outcome.MISSED, Outcome.UNKNOWN)
         status = next((attempt.status for attempt in reversed(run.attempts) if attempt.status), None)
-        (log.warning if bad else log.info)(
+        (self._log.warning if bad else self._log.info)(
             "run",
             job=str(run.key),
             outcome=run.outcome.value,
@@ -344,6 +346,10 @@ async def _cancelled_wait(task: asyncio.Task[bool]) -> None:
 
 
 def _settle_memory() -> None:
-    """What a sync has built stays for long: take it out of the collector's rounds."""
+    """What a sync has built stays for long: take it out of the collector's rounds, and make these rarer.
+
+    With little left to count, the default thresholds would have a burst of runs walked through again and again.
+    """
+    gc.set_threshold(*_GC_THRESHOLDS)
     gc.collect()
     gc.freeze()

@@ -18,6 +18,7 @@ from reconciler.ports import Clock
 
 FIRST_PAUSE = timedelta(milliseconds=100)
 LONGEST_PAUSE = timedelta(seconds=2)
+PATIENCE = timedelta(seconds=1)
 
 Item = TypeVar("Item")
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class Batches(Generic[Item]):
         first: size of the first batch of a wave: small where others wait for its result.
         size: of every further batch, at most.
         gather: how long to wait for a batch to fill before it is written.
+        pressed: whether there is more urgent work; writing then waits for it, ``PATIENCE`` at the longest.
         bound: from so many waiting items on, ``full`` is true.
     """
 
@@ -45,6 +47,7 @@ class Batches(Generic[Item]):
         first: int = 500,
         size: int = 500,
         gather: timedelta = timedelta(0),
+        pressed: Callable[[], bool] = lambda: False,
         bound: int = 10_000,
     ) -> None:
         self._clock = clock
@@ -53,6 +56,7 @@ class Batches(Generic[Item]):
         self._first = first
         self._size = size
         self._gather = gather
+        self._pressed = pressed
         self._bound = bound
         self._waiting: deque[Item] = deque()
         self._writing: Sequence[Item] = ()
@@ -101,8 +105,7 @@ class Batches(Generic[Item]):
         size = self._first
         try:
             while self._waiting:
-                if self._gather and len(self._waiting) < size:
-                    await self._clock.sleep(self._gather)
+                await self._gathered(size)
                 self._writing = [self._waiting.popleft() for _ in range(min(size, len(self._waiting)))]
                 await self._put(self._writing)
                 self._writing = ()
@@ -110,6 +113,14 @@ class Batches(Generic[Item]):
                 size = self._size
         finally:
             self._worker = None
+
+    async def _gathered(self, size: int) -> None:
+        """Wait for a batch to fill, and for more urgent work to be done."""
+        if self._gather and len(self._waiting) < size:
+            await self._clock.sleep(self._gather)
+        latest = self._clock.now() + PATIENCE
+        while self._pressed() and not self.full and self._clock.now() < latest:
+            await self._clock.sleep(self._gather or FIRST_PAUSE)
 
     async def _put(self, batch: Sequence[Item]) -> None:
         try:

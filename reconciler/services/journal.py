@@ -1,4 +1,6 @@
-"""The ends of runs on their way to the store: told at once, written in batches, waited for.
+"""The ends of runs on their way to the store: written in batches, told, waited for.
+
+While calls wait for a place they go before: an end is then written and told up to a second later.
 
 Forbidden here: deciding how a run ends.
 """
@@ -27,13 +29,18 @@ class Journal:
         store: where they go.
         clock: for the pauses.
         observer: told once of each run that has ended, with its job where that is known.
+        pressed: whether calls wait that could be made.
     """
 
-    def __init__(self, store: Store, clock: Clock, observer: Observer) -> None:
+    def __init__(self, store: Store, clock: Clock, observer: Observer, pressed: Callable[[], bool]) -> None:
         self._store = store
         self._observer = observer
-        self._batches = Batches[Run](clock, self._write, lambda run, _: self._done(run), gather=_GATHER)
+        self._batches = Batches[Run](
+            clock, self._write, lambda run, _: self._done(run), gather=_GATHER, pressed=pressed
+        )
         self._unwritten: dict[str, Run] = {}
+        self._untold: list[tuple[Job | None, Run]] = []
+        self._pressed = pressed
         self._waiting: dict[str, asyncio.Future[Run]] = {}
 
     def __contains__(self, run_id: str) -> bool:
@@ -45,10 +52,17 @@ class Journal:
         return self._batches.full
 
     def record(self, job: Job | None, run: Run) -> None:
-        """Take an end in; it is told at once and written soon."""
+        """Take an end in; it is told at once, unless calls wait, and written soon."""
         self._unwritten[run.id] = run
+        self._untold.append((job, run))
         self._batches.add(run)
-        self.tell(job, run)
+        if not self._pressed():
+            self._tell_all()
+
+    def _tell_all(self) -> None:
+        untold, self._untold = self._untold, []
+        for job, run in untold:
+            self.tell(job, run)
 
     def tell(self, job: Job | None, run: Run) -> None:
         """Only tell: for a run that was written with its claim."""
@@ -75,6 +89,7 @@ class Journal:
         return self._batches.stop()
 
     async def _write(self, batch: Sequence[Run]) -> None:
+        self._tell_all()  # before writing: a store that is away must not keep people in the dark
         await self._store.finish(batch)
         for run in batch:
             self._done(run)

@@ -79,7 +79,7 @@ class Runner:
         self._attempts = Attempts(caller, clock, self._turns)
         self._roster = Roster()
         self._claims = Claims(store, clock, won=self._won, lost=self._roster.remove, refused=self._claim_refused)
-        self._journal = Journal(store, clock, observer)
+        self._journal = Journal(store, clock, observer, lambda: self._turns.crowded)
         self._delayed: dict[asyncio.Task[None], tuple[datetime, deque[_Delay]]] = {}
         self._remembering = asyncio.Lock()
 

@@ -59,6 +59,11 @@ class Turns:
         self._watching: asyncio.Task[None] | None = None
         self.in_flight = 0
 
+    @property
+    def crowded(self) -> bool:
+        """Whether calls wait that could be made if only there were more places."""
+        return bool(self._ready)
+
     def ask(self, application: str, bound: int | None, start: Callable[[], None]) -> Turn:
         """Queue up; ``start`` is called once, from here or from a later ``leave``, when the turn has come."""
         lane = self._lanes.get(application)
