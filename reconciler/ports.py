@@ -100,8 +100,8 @@ class Store(Protocol):
     async def runs(self, query: RunQuery) -> Sequence[Run]:
         """The runs that match, newest slot first (by id, descending), at most ``query.limit``."""
 
-    async def unfinished(self) -> Sequence[Run]:
-        """Every run that was claimed and has not ended, oldest first."""
+    async def unfinished(self, *, but_not_of: str = "") -> Sequence[Run]:
+        """Every run that was claimed and has not ended, oldest first; ``but_not_of`` leaves one owner's out."""
 
     async def last_runs(self, keys: Collection[JobKey] | None = None) -> Mapping[JobKey, Run]:
         """The newest run of each job; of every job where no keys are given."""

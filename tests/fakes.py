@@ -314,9 +314,10 @@ class MemoryStore:
             and (query.until is None or run.slot < query.until)
         ]
 
-    async def unfinished(self) -> Sequence[Run]:
+    async def unfinished(self, *, but_not_of: str = "") -> Sequence[Run]:
         await self._enter("unfinished")
-        return sorted((r for r in self.stored_runs.values() if r.outcome is Outcome.RUNNING), key=lambda run: run.id)
+        running = (run for run in self.stored_runs.values() if run.outcome is Outcome.RUNNING)
+        return sorted((run for run in running if run.owner != but_not_of), key=lambda run: run.id)
 
     async def last_runs(self, keys: Collection[JobKey] | None = None) -> Mapping[JobKey, Run]:
         await self._enter("last_runs")

@@ -96,14 +96,13 @@ class Upkeep:
         if self._stepped_at is not None and now - self._stepped_at > SILENCE:
             self._noticed.clear()  # it was we who slept: the others' signs are not known
         self._stepped_at = now
-        unfinished = [run for run in await self._store.unfinished() if self._is_strange(run)]
+        # Our own may be thousands at a busy moment, and none of them is abandoned.
+        others = await self._store.unfinished(but_not_of=self._process.id)
+        unfinished = [run for run in others if not self._runner.knows(run.id)]
         silent = self._silent({run.owner for run in unfinished}, processes, now)
         for run in unfinished:
             if run.owner in silent:
                 await self._settle(run)
-
-    def _is_strange(self, run: Run) -> bool:
-        return run.owner != self._process.id and not self._runner.knows(run.id)
 
     def _silent(self, owners: Collection[str], processes: Mapping[str, Process], now: datetime) -> Collection[str]:
         """Those of the owners who are gone for certain, or show no life any more."""

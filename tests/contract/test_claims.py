@@ -131,6 +131,12 @@ async def test_unfinished_runs_come_oldest_first_and_only_they(store):
     assert list(await store.unfinished()) == [early, late]
 
 
+async def test_one_owners_unfinished_runs_can_be_left_out(store):
+    mine, theirs = claim_of("a/mine", owner="here"), claim_of("a/theirs", owner="there")
+    await store.claim([mine, theirs])
+    assert list(await store.unfinished(but_not_of="here")) == [theirs]
+
+
 async def test_a_manual_run_of_a_slot_is_another_run(store):
     manual = claim_of(cause=Cause.MANUAL, nonce="once")
     assert await store.claim([claim_of(), manual]) == {claim_of().id, manual.id}

@@ -8,25 +8,25 @@ MongoDB, and deciding what happens to a run.
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import pymongo
-from bson.codec_options import CodecOptions
 from bson.errors import BSONError
-from pymongo import AsyncMongoClient, DeleteOne, ReplaceOne, WriteConcern
+from pymongo import AsyncMongoClient, DeleteOne, ReplaceOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
-from pymongo.read_preferences import ReadPreference
 
 from reconciler.adapters.mongo.address import Address
 from reconciler.adapters.mongo.refusals import taken, translation
+from reconciler.adapters.mongo.schema import prepare
 from reconciler.core import records
 from reconciler.core.fields import Document
 from reconciler.core.model import (
@@ -42,17 +42,9 @@ from reconciler.core.model import (
 )
 from reconciler.errors import StoreError
 
-_OLDEST_WIRE_VERSION = 13  # MongoDB 5.0: the first to take names with "$" and "." (headers, labels) everywhere
-_LONG = 300.0  # seconds: building an index, and clearing away, take their time
+_LONG = 300.0  # seconds: clearing away takes its time
 _KEPT_REPORTS = 1000
 _BATCH = 1000  # runs removed by one command, so that a claim never waits long
-
-_INDEXES: tuple[tuple[str, list[tuple[str, int]]], ...] = (
-    ("runs", [("job", 1), ("_id", -1)]),
-    ("runs", [("application", 1), ("_id", -1)]),
-    ("runs", [("outcome", 1), ("_id", -1)]),
-    ("tokens", [("at", 1)]),
-)
 
 _Record = TypeVar("_Record")
 
@@ -70,7 +62,7 @@ class MongoStore:
         self._options = self._address.options(patience)
         self._client: AsyncMongoClient[Document] | None = None
         self._opened: AsyncDatabase[Document] | None = None
-        self._claims_read = ReadConcern("local")
+        self._replicated = False
 
     async def open(self) -> None:
         """Connect, make the indexes, check the schema version.
@@ -90,48 +82,10 @@ class MongoStore:
             raise self._address.unusable(error) from None  # a cause would quote the URL, and with it the password
         try:
             with self._translated():
-                await self._prepare(self._client)
+                self._opened, self._replicated = await prepare(self._client, self._address)
         except BaseException:
             await self.close()
             raise
-
-    async def _prepare(self, client: AsyncMongoClient[Document]) -> None:
-        hello = await client.admin.command("hello")
-        if hello["maxWireVersion"] < _OLDEST_WIRE_VERSION:
-            raise StoreError(f"{self._address.place}: this MongoDB is too old; 5.0 or newer is needed")
-        codec: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
-        replicated = "setName" in hello or hello.get("msg") == "isdbgrid"
-        concern = WriteConcern("majority", j=True, wtimeout=10_000) if replicated else WriteConcern(1, j=True)
-        database = client.get_database(
-            self._address.database,
-            codec_options=codec,
-            read_preference=ReadPreference.PRIMARY,  # a claim must be seen by the next reader
-            write_concern=client.write_concern if self._address.sets_concern else concern,
-        )
-        if replicated:
-            self._claims_read = ReadConcern("majority")
-        await self._check_schema(database)
-        with pymongo.timeout(_LONG):
-            for collection, keys in _INDEXES:
-                await database[collection].create_index(keys)
-        self._opened = database
-
-    async def _check_schema(self, database: AsyncDatabase[Document]) -> None:
-        meta = {"_id": "schema"}
-        stored = await database["meta"].find_one(meta)
-        if stored is None:
-            await database["meta"].update_one(meta, {"$setOnInsert": {"version": records.SCHEMA_VERSION}}, upsert=True)
-            return
-        version = stored.get("version")
-        if not isinstance(version, (int, float)):
-            raise StoreError(
-                f"{self._address.place}: the collection meta is another program's; choose another database"
-            )
-        if version > records.SCHEMA_VERSION:
-            raise StoreError(
-                f"{self._address.place}: was written by a newer reconciler (schema {version:g}, this one knows "
-                f"{records.SCHEMA_VERSION}); upgrade this reconciler, or choose another database"
-            )
 
     async def close(self) -> None:
         """Let go of every connection; may be called twice."""
@@ -146,8 +100,15 @@ class MongoStore:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        """Errors of ours for the driver's, and no cancellation lost.
+
+        Up to Python 3.11 ``asyncio.wait_for``, which the driver uses, swallows one that comes just when a write ends.
+        """
+        before = _cancellations()
         try:
             yield
+            if _cancellations() > before:
+                raise asyncio.CancelledError
         except PyMongoError as error:
             raise translation(error, self._address.place, is_srv=self._address.is_srv) from error
         except (BSONError, OverflowError, UnicodeError) as error:
@@ -228,7 +189,8 @@ class MongoStore:
         """Those runs that stand in the store as our own claim, whose answer was lost."""
         if not runs:
             return frozenset()
-        collection = self._collection("runs").with_options(read_concern=self._claims_read)
+        seen = ReadConcern("majority" if self._replicated else "local")  # not what a failover would take back
+        collection = self._collection("runs").with_options(read_concern=seen)
         claims = {(run.id, run.owner, run.claimed_at) for run in runs}
         stored = collection.find({"_id": {"$in": [run.id for run in runs]}}, {"owner": 1, "claimedAt": 1})
         return frozenset(
@@ -254,9 +216,10 @@ class MongoStore:
         """The runs that match, newest slot first."""
         return await self._newest("runs", _condition(query), records.decode_run, query.limit)
 
-    async def unfinished(self) -> Sequence[Run]:
-        """Every run that was claimed and has not ended, oldest first."""
-        return await self._find("runs", {"outcome": Outcome.RUNNING.value}, records.decode_run, sort=[("_id", 1)])
+    async def unfinished(self, *, but_not_of: str = "") -> Sequence[Run]:
+        """Every run that was claimed and has not ended, oldest first, but for one owner's."""
+        condition = {"outcome": Outcome.RUNNING.value, "owner": {"$ne": but_not_of}}
+        return await self._find("runs", condition, records.decode_run, sort=[("_id", 1)])
 
     async def last_runs(self, keys: Collection[JobKey] | None = None) -> Mapping[JobKey, Run]:
         """The newest run of each job; of every job where no keys are given."""
@@ -372,6 +335,11 @@ class MongoStore:
         if writes:
             with self._translated():
                 await self._collection(collection).bulk_write(writes, ordered=False)
+
+
+def _cancellations() -> int:
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
 
 
 def _replacement(document: Document) -> ReplaceOne[Document]:

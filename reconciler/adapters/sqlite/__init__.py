@@ -224,10 +224,10 @@ class SqliteStore:
         values = [*values, max(0, query.limit)]
         return await self._read(lambda c: decoded(records.decode_run, c.execute(sql, values)))
 
-    async def unfinished(self) -> Sequence[Run]:
-        """Every run that was claimed and has not ended, oldest first."""
-        sql = "SELECT id, document FROM runs WHERE outcome = 'running' ORDER BY id"
-        return await self._read(lambda c: decoded(records.decode_run, c.execute(sql)))
+    async def unfinished(self, *, but_not_of: str = "") -> Sequence[Run]:
+        """Every run that was claimed and has not ended, oldest first, but for one owner's."""
+        sql = "SELECT id, document FROM runs WHERE outcome = 'running' AND owner <> ? ORDER BY id"
+        return await self._read(lambda c: decoded(records.decode_run, c.execute(sql, (but_not_of,))))
 
     async def last_runs(self, keys: Collection[JobKey] | None = None) -> Mapping[JobKey, Run]:
         """The newest run of each job; of every job where no keys are given."""
