@@ -1,4 +1,4 @@
-"""The real command as users start it: ``python -m reconciler …``, in a process of its own, watched through its output."""
+"""The real command as users start it: ``python -m reconciler …``, in a process of its own, watched by its output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ PATIENCE = 15.0
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without settings of the reconciler and without this terminal."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RECONCILER_", "COV_", "PYTEST_"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("RECONCILER_", "COV_", "PYTEST_"))
+    }
     return kept | {"COLUMNS": "160", "PYTHONUNBUFFERED": "1", "TERM": "xterm-256color"} | dict(more or {})
 
 
@@ -53,7 +55,11 @@ class Ended:
 
 
 def run_command(
-    *args: str, cwd: Path, env: Mapping[str, str] | None = None, within: float = 30.0, words: Sequence[str] | None = None
+    *args: str,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    within: float = 30.0,
+    words: Sequence[str] | None = None,
 ) -> Ended:
     """Run a command to its end. Never a traceback, whatever it is asked."""
     started = [*(words or (sys.executable, "-m", "reconciler")), *args]

@@ -53,8 +53,10 @@ class World:
         self.env: dict[str, str] = {}
 
     def declare(self, name: str, *apis: Mapping[str, Any], file: str = "", **spec: Any) -> Path:
-        """Write a file with one Application; an Api without a schedule runs every second."""
-        made = [{"name": api["name"], "schedule": {"every": "1s"}} | dict(api) for api in apis]
+        """Write a file with one Application; an Api that says nothing calls ``/`` every second."""
+        made = [
+            {"name": api["name"], "schedule": {"every": "1s"}, "request": {"path": "/"}} | dict(api) for api in apis
+        ]
         manifest = {
             "apiVersion": "reconciler/v1",
             "kind": "Application",

@@ -9,9 +9,8 @@ import gzip
 import socket
 import struct
 import threading
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -220,17 +219,3 @@ def _wait_for_the_end(target: Target, connection: socket.socket) -> None:
                 return
         except TimeoutError:
             continue
-
-
-def in_order(calls: Sequence[Call]) -> list[int]:
-    return [call.attempt for call in calls]
-
-
-def at_second(instant: datetime) -> float:
-    """The part of a second that an instant is past it."""
-    return instant.microsecond / 1_000_000
-
-
-def monotonic_deadline(seconds: float) -> Callable[[], bool]:
-    end = time.monotonic() + seconds
-    return lambda: time.monotonic() < end
