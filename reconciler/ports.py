@@ -100,7 +100,7 @@ class Store(Protocol):
     async def runs(self, query: RunQuery) -> Sequence[Run]:
         """The runs that match, newest slot first (by id, descending), at most ``query.limit``."""
 
-    async def unfinished(self, *, but_not_of: str = "") -> Sequence[Run]:
+    async def unfinished(self, *, but_not_of: str | None = None) -> Sequence[Run]:
         """Every run that was claimed and has not ended, oldest first; ``but_not_of`` leaves one owner's out."""
 
     async def last_runs(self, keys: Collection[JobKey] | None = None) -> Mapping[JobKey, Run]:

@@ -314,10 +314,10 @@ class MemoryStore:
             and (query.until is None or run.slot < query.until)
         ]
 
-    async def unfinished(self, *, but_not_of: str = "") -> Sequence[Run]:
+    async def unfinished(self, *, but_not_of: str | None = None) -> Sequence[Run]:
         await self._enter("unfinished")
         running = (run for run in self.stored_runs.values() if run.outcome is Outcome.RUNNING)
-        return sorted((run for run in running if run.owner != but_not_of), key=lambda run: run.id)
+        return sorted((run for run in running if but_not_of is None or run.owner != but_not_of), key=lambda run: run.id)
 
     async def last_runs(self, keys: Collection[JobKey] | None = None) -> Mapping[JobKey, Run]:
         await self._enter("last_runs")

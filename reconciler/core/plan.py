@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import cast
 
 from reconciler.core.desired import Desired
 from reconciler.core.manifests import DeclaredApplication
@@ -45,6 +46,11 @@ class Change:
     key: JobKey
     before: Job | None
     after: Job | None
+
+    @property
+    def job(self) -> Job:
+        """The job as it will be; for a removal, as it was."""
+        return cast("Job", self.after or self.before)
 
     @property
     def fields(self) -> tuple[FieldChange, ...]:

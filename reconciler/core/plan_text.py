@@ -58,10 +58,7 @@ def lines(plan: Plan, now: datetime) -> Iterator[Line]:
 
 
 def _change_lines(change: Change, now: datetime) -> Iterator[Line]:
-    job = change.after or change.before
-    if job is None:  # a change has at least one side
-        return
-    yield _STYLE[change.action], f"{_SIGN[change.action]} {change.key}  {job.file}:{job.line}"
+    yield _STYLE[change.action], f"{_SIGN[change.action]} {change.key}  {change.job.file}:{change.job.line}"
     fields = [field for field in change.fields if change.action is Action.CHANGE or _worth_saying(field)]
     if change.action is not Action.REMOVE:
         width = max((len(field.field) for field in fields), default=4)
@@ -92,8 +89,8 @@ def _schedule_lines(change: Change, width: int, now: datetime) -> Iterator[Line]
     before, after = next_slot(change.before, now), next_slot(change.after, now)
     if change.before and change.after and change.before.schedule != change.after.schedule:
         yield "dim", f"    {'':<{width}}  {words(change.before.schedule)} → {words(change.after.schedule)}"
-    elif change.after and change.action is Action.ADD:
-        yield "dim", f"    {'':<{width}}  {words(change.after.schedule)}"
+    elif change.action is Action.ADD:
+        yield "dim", f"    {'':<{width}}  {words(change.job.schedule)}"
     old, new = _due(change.before, before, now), _due(change.after, after, now)
     text = new if change.action is Action.ADD else f"{old} → {new}" if before != after else f"{new} (as before)"
     yield "dim", f"    {'next':<{width}}  {text}"
@@ -121,13 +118,12 @@ def as_json(plan: Plan, now: datetime, problems: Iterable[Problem] = ()) -> dict
 
 
 def _change_json(change: Change, now: datetime) -> dict[str, Any]:
-    job = change.after or change.before
     before, after = next_slot(change.before, now), next_slot(change.after, now)
     return {
         "action": change.action.value,
         "job": str(change.key),
-        "file": job.file if job else "",
-        "line": job.line if job else 0,
+        "file": change.job.file,
+        "line": change.job.line,
         "fields": [{"field": field.field, "before": field.before, "after": field.after} for field in change.fields],
         "nextBefore": before and _stamp(before),
         "nextAfter": after and _stamp(after),

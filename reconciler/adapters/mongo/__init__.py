@@ -216,7 +216,7 @@ class MongoStore:
         """The runs that match, newest slot first."""
         return await self._newest("runs", _condition(query), records.decode_run, query.limit)
 
-    async def unfinished(self, *, but_not_of: str = "") -> Sequence[Run]:
+    async def unfinished(self, *, but_not_of: str | None = None) -> Sequence[Run]:
         """Every run that was claimed and has not ended, oldest first, but for one owner's."""
         condition = {"outcome": Outcome.RUNNING.value, "owner": {"$ne": but_not_of}}
         return await self._find("runs", condition, records.decode_run, sort=[("_id", 1)])

@@ -224,9 +224,9 @@ class SqliteStore:
         values = [*values, max(0, query.limit)]
         return await self._read(lambda c: decoded(records.decode_run, c.execute(sql, values)))
 
-    async def unfinished(self, *, but_not_of: str = "") -> Sequence[Run]:
+    async def unfinished(self, *, but_not_of: str | None = None) -> Sequence[Run]:
         """Every run that was claimed and has not ended, oldest first, but for one owner's."""
-        sql = "SELECT id, document FROM runs WHERE outcome = 'running' AND owner <> ? ORDER BY id"
+        sql = "SELECT id, document FROM runs WHERE outcome = 'running' AND owner IS NOT ? ORDER BY id"
         return await self._read(lambda c: decoded(records.decode_run, c.execute(sql, (but_not_of,))))
 
     async def last_runs(self, keys: Collection[JobKey] | None = None) -> Mapping[JobKey, Run]:

@@ -10,6 +10,7 @@ from reconciler.core.desired import build
 from reconciler.core.manifests import parse
 from reconciler.core.model import HttpRequest, JobKey, Problem
 from reconciler.core.plan import Action
+from reconciler.errors import NotFoundError
 from tests.fakes import START, stored_job
 
 LATER = START + timedelta(hours=1)
@@ -232,3 +233,43 @@ def test_a_suspended_job_has_no_next_run():
 def test_keys_are_in_order():
     plan = planning.diff({}, declared(b=application("b", "one"), a=application("a", "two", "one")))
     assert [change.key for change in plan.changes] == [JobKey("a", "one"), JobKey("a", "two"), JobKey("b", "one")]
+
+
+def test_a_job_that_will_never_be_due_again_or_is_suspended_is_said_so():
+    before = declared(a=application("a", "one"))
+    over = declared(a=application("a", "one").replace('"0 2 * * *"', "{at: 2020-01-01}"))
+    assert any("(in 17h) → never" in line for line in text(planning.diff(stored(before), over)))
+    stopped = declared(a=application("a", "one", extra="  suspend: true"))
+    assert any("→ never (suspended)" in line for line in text(planning.diff(stored(before), stopped)))
+
+
+def test_a_change_that_leaves_the_next_run_says_so_and_names_what_is_absent():
+    before = declared(a=application("a", "one"))
+    after = declared(a=application("a", "one", extra="  limits: {concurrency: 3}"))
+    lines = text(planning.diff(stored(before), after))
+    assert any("limits.concurrency  (none) → 3" in line for line in lines)
+    assert any("(as before)" in line for line in lines)
+
+
+def test_problems_of_another_file_do_not_hold_the_applications_of_a_broken_one():
+    before = declared(a=application("a", "one"), b=application("b", "one"))
+    after = declared(a="{", b=application("b", "one").replace("0 2", "0 99"))
+    held = planning.diff(stored(before), after).held
+    assert {name: {problem.file for problem in problems} for name, problems in held.items()} == {
+        "a": {"a.yaml"},
+        "b": {"b.yaml"},
+    }
+
+
+def test_an_application_that_was_never_good_is_kept_as_held_with_its_reasons():
+    desired = declared(a="apiVersion: reconciler/v1\nkind: Application\nmetadata: {name: a}\nspec: {baseUrl: 5}\n")
+    plan = planning.diff({}, desired)
+    (state,), _ = planning.application_states(plan, desired, {}, now=START)
+    assert (state.name, state.held, state.base_url) == ("a", True, None)
+    assert "baseUrl" in state.problems[0]
+
+
+@pytest.mark.parametrize("name", ["", "a", "a/", "/b", "a/b/c"])
+def test_what_names_no_job_is_refused(name):
+    with pytest.raises(NotFoundError, match="APPLICATION/API"):
+        JobKey.parse(name)
