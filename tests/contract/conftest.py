@@ -27,18 +27,24 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
 
 
 @pytest.fixture
-async def another(make: Callable[[], Store]) -> AsyncIterator[Callable[[], Awaitable[Store]]]:
-    """Makes and opens a further store on the same database; closed at the end."""
+async def opened() -> AsyncIterator[Callable[[Store], Awaitable[Store]]]:
+    """Opens a store, and closes it at the end."""
     stores: list[Store] = []
 
-    async def opened() -> Store:
-        stores.append(make())
-        await stores[-1].open()
-        return stores[-1]
+    async def opened(store: Store) -> Store:
+        stores.append(store)
+        await store.open()
+        return store
 
     yield opened
     for store in stores:
         await store.close()
+
+
+@pytest.fixture
+def another(make: Callable[[], Store], opened) -> Callable[[], Awaitable[Store]]:
+    """Makes and opens a further store on the same database."""
+    return lambda: opened(make())
 
 
 @pytest.fixture

@@ -1,0 +1,190 @@
+"""What is MongoDB's own: a URL that may hold a password, a server that may be away, indexes, a person with a shell."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from pymongo import MongoClient
+from pymongo.uri_parser import parse_uri
+
+from reconciler.adapters.mongo import MongoStore
+from reconciler.core.model import RunQuery
+from reconciler.errors import SettingsError, StoreError, StoreUnavailableError
+from tests.contract.relay import Relay
+from tests.contract.samples import claim_of, ended, full_job
+
+
+def _database(client: MongoClient, url: str):
+    return client[parse_uri(url)["database"]]
+
+
+async def test_mongodb_says_what_answers_and_where(opened, mongodb_url):
+    store = await opened(MongoStore(mongodb_url))
+    answer = await store.check()
+    assert answer.startswith("MongoDB ")
+    assert answer.endswith("/" + parse_uri(mongodb_url)["database"])
+
+
+async def test_mongodb_refuses_a_newer_schema_and_leaves_it_as_it_is(opened, mongodb_url, mongodb_client):
+    store = await opened(MongoStore(mongodb_url))
+    await store.close()
+    meta = _database(mongodb_client, mongodb_url)["meta"]
+    meta.update_one({"_id": "schema"}, {"$set": {"version": 2}})
+    with pytest.raises(StoreError, match=r"was written by a newer reconciler \(schema 2.*upgrade"):
+        await store.open()
+    assert meta.find_one({"_id": "schema"}) == {"_id": "schema", "version": 2}
+
+
+async def test_mongodb_refuses_another_programs_meta(mongodb_url, mongodb_client):
+    _database(mongodb_client, mongodb_url)["meta"].insert_one({"_id": "schema", "theirs": True})
+    with pytest.raises(StoreError, match="another program's"):
+        await MongoStore(mongodb_url).open()
+
+
+async def test_mongodb_has_the_indexes_that_the_questions_need(opened, mongodb_url, mongodb_client):
+    store = await opened(MongoStore(mongodb_url))
+    await store.claim([ended(claim_of(f"a/{i}")) for i in range(5)])
+    await store.close()
+    database = _database(mongodb_client, mongodb_url)
+    for condition in ({"job": "a/1"}, {"application": "a"}, {"outcome": "failed"}, {"_id": {"$lt": "1"}}):
+        plan = str(database["runs"].find(condition).sort("_id", -1).limit(5).explain())
+        assert "IXSCAN" in plan
+        assert "'stage': 'SORT'" not in plan
+    last = [{"$sort": {"job": 1, "_id": -1}}, {"$group": {"_id": "$job", "newest": {"$first": "$$ROOT"}}}]
+    explained = database.command("explain", {"aggregate": "runs", "pipeline": last, "cursor": {}})
+    assert "DISTINCT_SCAN" in str(explained)
+
+
+async def test_mongodb_reads_what_a_person_has_added_or_written_with_a_shell(opened, mongodb_url, mongodb_client):
+    store = await opened(MongoStore(mongodb_url))
+    await store.apply(jobs=[full_job()])
+    jobs = _database(mongodb_client, mongodb_url)["jobs"]
+    jobs.update_one({}, {"$set": {"note": "mine", "line": 42.0, "request.extra": 1}})  # a shell's numbers are doubles
+    assert list(await store.jobs()) == [full_job()]
+    jobs.update_one({}, {"$unset": {"request.url": 1}})
+    with pytest.raises(StoreError, match=r"billing/nightly.*url is missing"):
+        await store.jobs()
+
+
+async def test_a_mongodb_that_is_away_is_unavailable_within_seconds_and_no_password_is_told():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    store = MongoStore(f"mongodb://bob:hunter2@127.0.0.1:{port}/reconciler")
+    began = time.perf_counter()
+    with pytest.raises(StoreUnavailableError, match=f"127.0.0.1:{port}/reconciler: MongoDB does not answer") as caught:
+        await store.open()
+    assert time.perf_counter() - began < 5
+    assert "hunter2" not in _everything_told(caught.value)
+
+
+@pytest.fixture
+async def relay(mongodb_url) -> AsyncIterator[Relay]:
+    made = Relay(*parse_uri(mongodb_url)["nodelist"][0])
+    await made.open()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def relayed_url(mongodb_url: str, relay: Relay) -> str:
+    """The same database, by way of the relay."""
+    users, database, options = re.fullmatch(r"mongodb://(.*@)?[^/@]+/([^?]*)\??(.*)", mongodb_url).groups("")
+    others = [option for option in options.split("&") if option and not option.startswith("directConnection")]
+    return f"mongodb://{users}127.0.0.1:{relay.port}/{database}?{'&'.join(['directConnection=true', *others])}"
+
+
+async def test_a_mongodb_that_goes_away_is_unavailable_and_usable_when_it_is_back(opened, relay, relayed_url):
+    store = await opened(MongoStore(relayed_url, patience=timedelta(seconds=1)))
+    before, meanwhile, after = (claim_of(f"a/{when}") for when in ("before", "meanwhile", "after"))
+    await store.claim([before])
+    await relay.close()
+    for verb in (store.claim([meanwhile]), store.finish([ended(before)]), store.runs(RunQuery()), store.last_runs()):
+        with pytest.raises(StoreUnavailableError):
+            await verb
+    await relay.open()
+    assert await store.claim([after]) == {after.id}
+    assert set(await store.unfinished()) == {before, after}
+
+
+async def test_a_claim_whose_answer_is_lost_stands_and_is_ours_when_repeated(opened, mongodb_url, relay, relayed_url):
+    beside = await opened(MongoStore(mongodb_url))
+    theirs = claim_of("a/taken", owner="there")
+    await beside.claim([theirs])
+    store = await opened(MongoStore(relayed_url, patience=timedelta(seconds=1)))
+    runs = [claim_of("a/free"), claim_of("a/taken")]
+    relay.loses_answers = True
+    with pytest.raises(StoreUnavailableError):
+        await store.claim(runs)
+    assert set(await beside.unfinished()) == {theirs, runs[0]}
+    relay.loses_answers = False
+    assert await store.claim(runs) == {runs[0].id}
+
+
+async def test_a_finish_whose_answer_is_lost_stands_and_may_be_repeated(opened, mongodb_url, relay, relayed_url):
+    store = await opened(MongoStore(relayed_url, patience=timedelta(seconds=1)))
+    beside = await opened(MongoStore(mongodb_url))
+    run = claim_of()
+    await store.claim([run])
+    relay.loses_answers = True
+    with pytest.raises(StoreUnavailableError):
+        await store.finish([ended(run)])
+    relay.loses_answers = False
+    assert await beside.run(run.id) == ended(run)
+    await store.finish([ended(run)])
+    assert await beside.run(run.id) == ended(run)
+
+
+def _everything_told(error: BaseException) -> str:
+    """The texts of an error and of all that caused it, as a crash would print them."""
+    told = []
+    while error is not None:
+        told += [str(error), repr(error)]
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n".join(told)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mongodb://bob:hunter2@127.0.0.1:1",
+        "mongodb://bob:hunter2@127.0.0.1:1/",
+        "mongodb://bob:hunter2@127.0.0.1:1/a.b",
+        "mongodb://bob:hunter2@127.0.0.1:port/reconciler",
+        "mongodb://bob:%hunter2@127.0.0.1:1/reconciler",
+        "mongodb://bob:hun/ter2@127.0.0.1:1/reconciler",
+        "mongodb://bob:hunter2/x?@127.0.0.1:1/reconciler",
+        "mongodb://bob:hunter2@127.0.0.1:1/reconciler?authMechanism=hunter2",
+        "mongodb://bob:hunter2@127.0.0.1:1/reconciler?noSuchOption=hunter2",
+    ],
+)
+async def test_a_url_that_cannot_be_used_is_a_wrong_setting_and_no_password_is_told(url):
+    with pytest.raises(SettingsError) as caught:
+        await MongoStore(url).open()
+    told = _everything_told(caught.value)
+    assert "hun" not in told
+    assert "ter2" not in told
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("mongodb://localhost", "mongodb://localhost: the URL does not name a database; write mongodb://host/database"),
+        ("mongodb://", "the URL cannot be read; write mongodb://host/database"),
+        ("mongodb+srv://cluster.example.com/?w=1", "does not name a database"),
+    ],
+)
+def test_a_url_without_a_database_says_what_to_write(url, complaint):
+    with pytest.raises(SettingsError) as caught:
+        MongoStore(url)
+    assert complaint in str(caught.value)
+
+
+async def test_an_option_that_mongodb_does_not_know_is_refused_and_not_passed_over():
+    with pytest.raises(SettingsError, match=r"(?i)nosuchoption"):
+        await MongoStore("mongodb://127.0.0.1:1/reconciler?noSuchOption=1").open()
