@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from reconciler.adapters.sqlite import SqliteStore
+from reconciler.core.model import Outcome, whole_milliseconds
 from reconciler.errors import StoreError, StoreUnavailableError
-from tests.contract.samples import claim_of
+from tests.contract.samples import claim_of, ended, full_application, full_job, process_of, report_of
 from tests.fakes import stored_job
 
+STATE = Path(__file__).parents[2] / "docs" / "state.md"
 SOON = timedelta(milliseconds=300)
 
 
@@ -139,3 +143,17 @@ async def test_sqlite_names_the_record_that_cannot_be_read(opened, tmp_path, tex
         other.commit()
     with pytest.raises(StoreError, match=complaint):
         await store.jobs()
+
+
+async def test_every_query_that_the_document_on_state_shows_can_be_asked_read_only(opened, tmp_path):
+    store = await opened(SqliteStore(tmp_path / "state.db"))
+    run = claim_of("billing/nightly-invoices", whole_milliseconds(datetime.now(UTC)))
+    await store.apply(jobs=[full_job()], applications=[full_application()])
+    await store.claim([ended(run, Outcome.FAILED), claim_of("a/b")])
+    await store.record(report_of(1))
+    await store.beat(process_of("p"))
+    queries = re.search(r"```sql\n(.*?)```", STATE.read_text(encoding="utf-8"), re.DOTALL)[1].splitlines()
+    assert len(queries) > 5
+    with closing(sqlite3.connect(f"file:{tmp_path}/state.db?mode=ro", uri=True)) as reader:
+        for query in queries:
+            assert reader.execute(query).fetchall(), query

@@ -1,0 +1,387 @@
+from __future__ import annotations
+
+import json
+import re
+import time
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reconciler.core import fields, records
+from reconciler.core.model import (
+    ApplicationState,
+    Attempt,
+    Cause,
+    Expectation,
+    HttpRequest,
+    Job,
+    JobKey,
+    Outcome,
+    Process,
+    RetryPolicy,
+    Run,
+    Schedule,
+    StoredJob,
+    SyncReport,
+    whole_milliseconds,
+)
+from reconciler.core.runs import run_id
+from reconciler.errors import StoreError
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+DOCUMENT = Path(__file__).parents[3] / "docs" / "state.md"
+
+words = st.text(max_size=20)
+names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
+mappings = st.dictionaries(words, words, max_size=3)
+lists = st.lists(words, max_size=3).map(tuple)
+counts = st.integers(min_value=-(2**53), max_value=2**53)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+EARLIEST = datetime(1, 1, 2)  # noqa: DTZ001 - hypothesis adds the zone itself
+LATEST = datetime(9999, 12, 30)  # noqa: DTZ001 - as above
+instants = st.datetimes(EARLIEST, LATEST, timezones=st.just(UTC)).map(whole_milliseconds)
+spans = st.integers(min_value=0, max_value=3650 * 86_400_000).map(lambda ms: timedelta(milliseconds=ms))
+keys = st.builds(JobKey, names, names)
+
+
+def maybe(strategy):
+    return st.none() | strategy
+
+
+schedules = st.builds(
+    Schedule,
+    declared=words,
+    cron=maybe(words),
+    every=maybe(spans),
+    at=maybe(instants),
+    zone=words,
+    starts_at=maybe(instants),
+    ends_at=maybe(instants),
+)
+jobs = st.builds(
+    StoredJob,
+    job=st.builds(
+        Job,
+        key=keys,
+        description=words,
+        labels=mappings,
+        schedule=schedules,
+        request=st.builds(HttpRequest, method=words, url=words, headers=mappings, body=maybe(words)),
+        expect=st.builds(Expectation, status=lists, contains=maybe(words)),
+        retry=st.builds(RetryPolicy, limit=counts, initial_delay=spans, factor=numbers, max_delay=spans),
+        timeout=spans,
+        concurrency_policy=words,
+        starting_deadline=spans,
+        catch_up=words,
+        delivery=words,
+        jitter=spans,
+        suspend=st.booleans(),
+        max_concurrency=maybe(counts),
+        file=words,
+        line=counts,
+        digest=words,
+    ),
+    revision=words,
+    since=instants,
+)
+applications = st.builds(
+    ApplicationState,
+    name=words,
+    description=words,
+    labels=mappings,
+    base_url=maybe(words),
+    suspend=st.booleans(),
+    file=words,
+    line=counts,
+    held=st.booleans(),
+    problems=lists,
+    since=instants,
+)
+attempts = st.builds(
+    Attempt,
+    number=counts,
+    started_at=instants,
+    latency_ms=numbers,
+    status=maybe(counts),
+    error=maybe(words),
+    sent=st.booleans(),
+)
+runs = st.builds(
+    Run,
+    id=words,
+    key=keys,
+    slot=instants,
+    cause=st.sampled_from(Cause),
+    outcome=st.sampled_from(Outcome),
+    reason=words,
+    owner=words,
+    claimed_at=instants,
+    started_at=maybe(instants),
+    finished_at=maybe(instants),
+    attempts=st.lists(attempts, max_size=3).map(tuple),
+    excerpt=words,
+    revision=words,
+    file=words,
+    line=counts,
+    delivery=words,
+    overrides=lists,
+)
+reports = st.builds(
+    SyncReport,
+    id=words,
+    source=words,
+    revision=words,
+    result=words,
+    started_at=instants,
+    duration_ms=numbers,
+    files=counts,
+    parsed=counts,
+    jobs=counts,
+    added=counts,
+    changed=counts,
+    removed=counts,
+    held=lists,
+    problems=lists,
+    kept=lists,
+    error=words,
+)
+processes = st.builds(
+    Process,
+    id=words,
+    role=words,
+    host=words,
+    pid=counts,
+    version=words,
+    source=words,
+    listen=words,
+    started_at=instants,
+    seen_at=instants,
+)
+
+KINDS = {
+    "jobs": (jobs, records.encode_job, records.decode_job),
+    "applications": (applications, records.encode_application, records.decode_application),
+    "runs": (runs, records.encode_run, records.decode_run),
+    "syncs": (reports, records.encode_report, records.decode_report),
+    "processes": (processes, records.encode_process, records.decode_process),
+}
+
+
+def a_run(**changes) -> Run:
+    described = {
+        "id": "019b76da-a800-86e6-a87e-2d2ab667fd21",
+        "key": JobKey("billing", "nightly"),
+        "slot": START + timedelta(minutes=59, seconds=59, milliseconds=999),
+        "cause": Cause.SCHEDULE,
+        "outcome": Outcome.SUCCEEDED,
+        "claimed_at": START,
+        "attempts": (Attempt(number=1, started_at=START, latency_ms=12.6, status=200),),
+    }
+    return Run(**(described | changes))
+
+
+def some_documents() -> dict[str, fields.Document]:
+    """A document of each kind, with every optional part filled."""
+    job = Job(
+        key=JobKey("billing", "nightly"),
+        schedule=Schedule(declared="x", cron="x", every=timedelta(1), at=START, starts_at=START, ends_at=START),
+        request=HttpRequest(method="GET", url="x", headers={"a": "b"}, body="x"),
+        expect=Expectation(contains="x"),
+        max_concurrency=1,
+    )
+    run = a_run(started_at=START, finished_at=START)
+    return {
+        "jobs": records.encode_job(StoredJob(job=job, revision="r", since=START)),
+        "applications": records.encode_application(ApplicationState(name="billing", base_url="x", since=START)),
+        "runs": records.encode_run(run),
+        "syncs": records.encode_report(
+            SyncReport(id="1", source="s", revision="r", result="applied", started_at=START, duration_ms=1.5)
+        ),
+        "processes": records.encode_process(
+            Process(id="p", role="run", host="h", pid=1, version="1", started_at=START, seen_at=START)
+        ),
+        "tokens": records.encode_token("t", "f", "r", START),
+    }
+
+
+DECODERS = {kind: decode for kind, (_, _, decode) in KINDS.items()} | {"tokens": records.decode_token}
+
+
+def through_json(document: fields.Document) -> fields.Document:
+    return json.loads(json.dumps(document, default=lambda value: value.isoformat().replace("+00:00", "Z")))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_nothing_is_lost_between_writing_and_reading(kind, data):
+    strategy, encode, decode = KINDS[kind]
+    record = data.draw(strategy)
+    document = encode(record)
+    assert decode(document) == record
+    assert decode(through_json(document)) == record
+
+
+def test_what_a_token_stands_for_is_read_back():
+    assert records.decode_token(records.encode_token("token", "print", "run", START)) == ("print", "run")
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+def test_fields_that_are_not_known_are_passed_over(kind):
+    document = some_documents()[kind]
+    assert DECODERS[kind](document | {"note": "mine", "$x": 1}) == DECODERS[kind](document)
+
+
+DERIVED = {"runs": {"job", "hour", "latencyMs"}, "jobs": set(), "tokens": {"at"}}
+NAMES_ONLY = {"jobs": {"_id"}, "tokens": {"_id"}}
+
+
+def places(document: fields.Document, *path: str):
+    """Every field, also within mappings and in the first item of lists of mappings."""
+    for name, value in document.items():
+        yield (*path, name)
+        if isinstance(value, dict) and name not in ("labels", "headers"):
+            yield from places(value, *path, name)
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            yield from places(value[0], *path, name, 0)
+
+
+def changed(document: fields.Document, path: tuple, change) -> fields.Document:
+    copy = json.loads(json.dumps(document, default=lambda value: value.isoformat()))
+    inner = copy
+    for step in path[:-1]:
+        inner = inner[step]
+    change(inner, path[-1])
+    return copy
+
+
+NEEDED = [
+    (kind, path)
+    for kind, document in some_documents().items()
+    for path in places(document)
+    if path[0] not in DERIVED.get(kind, set()) | NAMES_ONLY.get(kind, set())
+]
+
+
+@pytest.mark.parametrize(("kind", "path"), NEEDED, ids=str)
+def test_a_document_that_lacks_a_field_is_refused_by_name(kind, path):
+    document = changed(some_documents()[kind], path, lambda inner, name: inner.pop(name))
+    with pytest.raises(StoreError, match=rf"cannot be read: {path[-1]} is missing") as caught:
+        DECODERS[kind](document)
+    assert repr(document.get("_id")) in str(caught.value)
+
+
+MEASURED = ("factor", "latencyMs", "durationMs")
+FLAGS = ("suspend", "held", "sent")
+WRONG = [
+    (kind, path, wrong)
+    for kind, path in NEEDED
+    for wrong in ([1], {"a": 1}, 0.5, True)
+    if not (wrong is True and path[-1] in FLAGS) and not (wrong == 0.5 and path[-1] in MEASURED)
+]
+
+
+@pytest.mark.parametrize(("kind", "path", "wrong"), WRONG, ids=str)
+def test_a_field_of_the_wrong_type_is_refused(kind, path, wrong):
+    document = changed(some_documents()[kind], path, lambda inner, name: inner.__setitem__(name, wrong))
+    with pytest.raises(StoreError, match="cannot be read"):
+        DECODERS[kind](document)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("slot", "yesterday"),
+        ("slot", "2026-03-02T09:00:00"),
+        ("outcome", "great"),
+        ("cause", "whim"),
+        ("line", 1.5),
+        ("claimedAt", datetime(2026, 3, 2)),  # noqa: DTZ001 - a bare one is the mistake
+    ],
+)
+def test_a_value_without_meaning_is_refused(name, value):
+    with pytest.raises(StoreError, match="the store's run '019b76da-a800-86e6-a87e-2d2ab667fd21' cannot be read"):
+        records.decode_run(records.encode_run(a_run()) | {name: value})
+
+
+def test_a_duration_without_meaning_is_refused():
+    with pytest.raises(StoreError, match="the store's job 'billing/nightly' cannot be read: not a duration"):
+        records.decode_job(some_documents()["jobs"] | {"timeout": "soon"})
+
+
+def test_numbers_that_a_shell_has_written_as_doubles_are_whole_again():
+    line = records.decode_run(records.encode_run(a_run()) | {"line": 7.0}).line
+    assert (line, type(line)) == (7, int)
+
+
+def test_an_instant_of_another_offset_is_read_as_utc():
+    elsewhere = START.astimezone(timezone(timedelta(hours=10, minutes=30)))
+    read = records.decode_run(records.encode_run(a_run()) | {"claimedAt": elsewhere}).claimed_at
+    assert read == START
+    assert read.tzinfo is UTC
+
+
+def test_durations_are_written_as_in_a_manifest():
+    document = some_documents()["jobs"]
+    assert document["schedule"]["every"] == "1d"
+    assert document["timeout"] == "30s"
+    assert document["retry"]["maxDelay"] == "5m"
+    assert document["jitter"] == "0s"
+
+
+def test_a_run_carries_what_statistics_group_by():
+    document = records.encode_run(a_run())
+    assert document["job"] == "billing/nightly"
+    assert document["hour"] == START
+    assert document["latencyMs"] == 13
+
+
+def test_a_run_that_called_nobody_has_no_latency():
+    assert records.encode_run(a_run(attempts=()))["latencyMs"] is None
+
+
+def test_bytes_that_are_no_unicode_in_file_names_and_answers_are_replaced_and_not_refused():
+    lone = "caf\udce9"
+    run = records.decode_run(records.encode_run(a_run(excerpt=lone, reason=lone, file=lone)))
+    assert (run.excerpt, run.reason, run.file) == ("caf?", "caf?", "caf?")
+
+
+@given(slot=instants.filter(lambda slot: datetime(1970, 1, 1, tzinfo=UTC) <= slot))
+def test_the_first_id_of_an_instant_parts_earlier_slots_from_later_ones(slot):
+    key, millisecond = JobKey("a", "b"), timedelta(milliseconds=1)
+    assert records.first_id(slot) < run_id(key, slot, Cause.SCHEDULE) < records.first_id(slot + millisecond)
+    assert run_id(key, slot, Cause.SCHEDULE) < records.first_id(slot + timedelta(microseconds=1))
+
+
+def test_no_slot_lies_before_the_epoch():
+    assert records.first_id(datetime(1960, 1, 1, tzinfo=UTC)) == "00000000-0000"
+
+
+def test_ten_thousand_runs_are_written_in_a_fraction_of_a_second():
+    many = [a_run(excerpt="x" * 500) for _ in range(10_000)]
+    best = 9.9
+    for _ in range(3):
+        began = time.perf_counter()
+        for run in many:
+            records.encode_run(run)
+        best = min(best, time.perf_counter() - began)
+    assert best < 0.5
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+def test_the_document_on_state_names_every_field_and_no_other(kind):
+    section = re.search(rf"^## {kind}$(.*?)(?=^## |\Z)", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    named = set(re.findall(r"^\| `([\w.\[\]]+)` \|", section[1], re.MULTILINE))
+    held = {".".join(str(step) for step in path).replace(".0.", "[].") for path in places(some_documents()[kind])}
+    assert named == held
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+def test_the_example_of_the_document_on_state_can_be_read(kind):
+    section = re.search(rf"^## {kind}$(.*?)(?=^## |\Z)", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    example = json.loads(re.search(r"```json\n(.*?)```", section[1], re.DOTALL)[1])
+    DECODERS[kind](example)
+    assert set(example) == set(some_documents()[kind])
