@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -145,6 +146,16 @@ async def test_a_manual_run_of_a_slot_is_another_run(store):
 
 async def test_a_run_that_nobody_made_is_not_found(store):
     assert await store.run("00000000-0000-8000-8000-000000000000") is None
+
+
+async def test_ten_thousand_runs_are_claimed_claimed_again_and_finished_in_seconds(store):
+    runs = [claim_of(f"app-{i % 50}/job-{i}") for i in range(10_000)]
+    began = time.perf_counter()
+    assert len(await store.claim(runs)) == 10_000
+    assert len(await store.claim(runs)) == 10_000
+    await store.finish([ended(run) for run in runs])
+    assert time.perf_counter() - began < 20
+    assert list(await store.unfinished()) == []
 
 
 async def test_of_two_processes_that_claim_the_same_runs_at_once_each_run_goes_to_exactly_one(another):

@@ -90,7 +90,10 @@ def _found(folder: Path) -> str:
         NoMongodbError: with every way's reason.
     """
     if given := os.environ.get("TEST_MONGODB_URI"):
-        _await_answer(given, within=5)
+        try:
+            _await_answer(given, within=5)
+        except NoMongodbError as error:  # somebody means this one: another would not do
+            raise NoMongodbError(f"TEST_MONGODB_URI: {error}") from None
         return given
     reasons = []
     for way in (_by_docker, _by_npm):
