@@ -20,11 +20,11 @@ from pathlib import Path
 from statistics import median
 
 import psutil
-from reconciler.adapters.sqlite import SqliteStore
 
 from benchmarks.fixtures import write_manifests
 from reconciler.adapters.clock import ApsClock
 from reconciler.adapters.folder import FolderSource
+from reconciler.adapters.sqlite import SqliteStore
 from reconciler.services.reconcile import Reconciliation
 
 RUNS = 5
