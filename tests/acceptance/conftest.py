@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
 
 from tests.acceptance.command import Ended, Reconciler, run_command
 from tests.acceptance.target import Call, Target
+from tests.services import mongodb
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,9 +23,22 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty store, of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/state.db"
-    if importlib.util.find_spec("reconciler.adapters.mongo") is None:
-        pytest.skip("there is no MongoDB store")
     return request.getfixturevalue("mongodb_url")
+
+
+@pytest.fixture(scope="module", params=["sqlite", "mongodb"])
+def lasting_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A world on each of the two stores, for all tests of a module that only look at it."""
+    path = tmp_path_factory.mktemp("world")
+    target = Target()
+    if request.param == "sqlite":
+        yield from _world(path, f"sqlite:///{path}/state.db", target)
+    else:
+        server, client = (request.getfixturevalue(name) for name in ("mongodb_server", "mongodb_client"))
+        name = f"test-{uuid4().hex[:16]}"
+        yield from _world(path, mongodb.url(server, name), target)
+        client.drop_database(name)
+    target.close()
 
 
 @pytest.fixture

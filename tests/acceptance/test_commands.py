@@ -28,17 +28,15 @@ EditorLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("true|fa
 RUN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
-@pytest.fixture
-def lived(world, target):
+@pytest.fixture(scope="module")
+def lived(lasting_world):
     """A store in which a reconciler has worked for some seconds; it has ended."""
-    world.declare(
-        "shop", {"name": "stock", "request": {"path": "/stock"}}, {"name": "bad", "request": {"path": "/bad"}}
-    )
-    target.say("/bad", Answer(500, b"out of order"))
-    reconciler = world.start()
+    lasting_world.declare("shop", {"name": "stock"}, {"name": "bad", "request": {"path": "/bad"}})
+    lasting_world.target.say("/bad", Answer(500, b"out of order"))
+    reconciler = lasting_world.start()
     eventually(lambda: reconciler.events("run", outcome="failed") and len(reconciler.events("run")) >= 4)
     assert reconciler.end() == 0
-    return world
+    return lasting_world
 
 
 def test_the_reading_commands_work_without_a_reconciler(lived):

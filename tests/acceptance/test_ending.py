@@ -34,31 +34,31 @@ def test_a_signal_lets_the_call_in_flight_end_and_starts_nothing_new(world, targ
     assert world.runs("shop/slow")[0]["status"] == "succeeded"
 
 
-def test_a_second_signal_does_not_wait_for_the_call(world, target):
-    only_slow(world, target, timeout="60s")
+def test_a_second_signal_does_not_wait_for_the_call(small_world, target):
+    only_slow(small_world, target, timeout="60s")
     target.say("/slow", hang(target))
-    reconciler = world.start()
+    reconciler = small_world.start()
     eventually(lambda: target.calls)
     reconciler.send(signal.SIGTERM)
     reconciler.wait_for("draining")
     began = time.monotonic()
     assert reconciler.end(signal.SIGTERM) == 0
     assert time.monotonic() - began < 3
-    run = world.runs()[0]
+    run = small_world.runs()[0]
     assert (run["status"], len(run["attempts"])) == ("unknown", 1)
     assert run["reason"]
-    compare(target.calls, world.runs())
+    compare(target.calls, small_world.runs())
 
 
-def test_draining_is_bounded(world, target):
-    only_slow(world, target, timeout="60s")
+def test_draining_is_bounded(small_world, target):
+    only_slow(small_world, target, timeout="60s")
     target.say("/slow", hang(target))
-    reconciler = world.start(env={"RECONCILER_DRAIN": "1s"})
+    reconciler = small_world.start(env={"RECONCILER_DRAIN": "1s"})
     eventually(lambda: target.calls)
     began = time.monotonic()
     assert reconciler.end() == 0
     assert 1 <= time.monotonic() - began < 4
-    assert world.runs()[0]["status"] == "unknown"
+    assert small_world.runs()[0]["status"] == "unknown"
 
 
 def killed_in_mid_call(world, target) -> str:
