@@ -10,7 +10,8 @@ import hashlib
 import math
 import os
 import stat
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, time_ns
@@ -137,22 +138,53 @@ class FolderSource:
         """
         while True:
             looked = -math.inf
+            standing = self._standing()
             try:
-                async for changed in watchfiles.awatch(
-                    self._path,
-                    debounce=200,
-                    step=50,
-                    rust_timeout=_TICK_MS,
-                    yield_on_timeout=True,
-                    watch_filter=None,
-                    recursive=True,
-                ):
-                    if changed or monotonic() - looked >= self._interval:
-                        looked = monotonic()
-                        yield
-            except (OSError, RuntimeError):  # the folder is gone: watchfiles says so in several ways
-                await asyncio.sleep(1)
+                async with aclosing(self._watch()) as watch:
+                    async for changed in watch:
+                        gone = standing != self._standing() or _removes(changed, standing)
+                        if changed or gone or monotonic() - looked >= self._interval:
+                            looked = monotonic()
+                            yield
+                        if gone:
+                            break
+            except (OSError, RuntimeError):  # nothing stands there: watchfiles says so in several ways
                 yield
+            while self._standing() is None:
+                if monotonic() - looked >= self._interval:
+                    looked = monotonic()
+                    yield
+                await asyncio.sleep(_TICK_MS / 1000)
+
+    async def _watch(self) -> AsyncGenerator[set[tuple[watchfiles.Change, str]]]:
+        """What the system tells of the path, at every tick, which is mostly nothing.
+
+        The system's watch holds on to what stood there when it began. Of a folder that was removed and made anew, of a
+        link that now leads elsewhere, of a file that is saved by renaming, it says nothing any more.
+        """
+        async for changed in watchfiles.awatch(
+            self._path,
+            debounce=200,
+            step=50,
+            rust_timeout=_TICK_MS,
+            yield_on_timeout=True,
+            watch_filter=None,
+            recursive=True,
+        ):
+            yield changed
+
+    def _standing(self) -> tuple[str, int, int] | None:
+        """What stands at the path: where it really is, and its identity there; None where there is nothing."""
+        try:
+            info = self._path.stat()
+        except OSError:
+            return None
+        return os.path.realpath(self._path), info.st_dev, info.st_ino
+
+
+def _removes(changed: set[tuple[watchfiles.Change, str]], standing: tuple[str, int, int] | None) -> bool:
+    """Whether what stood at the path was removed: its successor may have been given the same inode."""
+    return standing is not None and (watchfiles.Change.deleted, standing[0]) in changed
 
 
 def _scan(folder: str, prefix: str, root: str, trail: frozenset[str], problems: list[Problem]) -> Iterator[_Found]:

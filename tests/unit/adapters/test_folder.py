@@ -2,7 +2,10 @@
 
 import asyncio
 import os
+import shutil
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -178,3 +181,71 @@ async def test_watching_begins_anew_where_the_folder_was_away(tmp_path):
     write(folder, "a.yaml")
     await asyncio.wait_for(anext(changes), 5)
     await changes.aclose()
+
+
+@asynccontextmanager
+async def watching(source: FolderSource) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Follow a source; what is given waits for the next thing it notices, and until it has no more to say."""
+    noticed: asyncio.Queue[None] = asyncio.Queue()
+
+    async def follow():
+        async for _ in source.changes():
+            noticed.put_nowait(None)
+
+    async def notices():
+        await asyncio.wait_for(noticed.get(), 5)
+        with suppress(TimeoutError):
+            while True:
+                await asyncio.wait_for(noticed.get(), 0.9)  # two ticks of the watch, and a little
+
+    following = asyncio.create_task(follow())
+    try:
+        await notices()  # watching has begun
+        yield notices
+    finally:
+        following.cancel()
+        await asyncio.wait([following])
+
+
+async def test_a_folder_made_anew_in_one_go_is_watched_again(tmp_path):
+    folder = tmp_path / "manifests"
+    write(folder, "a.yaml")
+    async with watching(FolderSource(folder)) as notices:
+        shutil.rmtree(folder)
+        write(folder, "a.yaml")
+        await notices()
+        write(folder, "b.yaml")
+        await notices()
+
+
+async def test_a_folder_made_anew_after_a_while_is_watched_again(tmp_path):
+    folder = tmp_path / "manifests"
+    write(folder, "a.yaml")
+    async with watching(FolderSource(folder)) as notices:
+        shutil.rmtree(folder)
+        await notices()
+        write(folder, "a.yaml")
+        await notices()
+        write(folder, "b.yaml")
+        await notices()
+
+
+async def test_a_link_is_followed_to_where_it_leads_now(tmp_path):
+    for name in ("old", "new"):
+        write(tmp_path / name, "a.yaml", name)
+    link = tmp_path / "current"
+    link.symlink_to("old")
+    async with watching(FolderSource(link)) as notices:
+        (tmp_path / "next").symlink_to("new")
+        (tmp_path / "next").rename(link)
+        await notices()
+        write(tmp_path / "new", "b.yaml")
+        await notices()
+
+
+async def test_a_single_file_saved_by_renaming_is_noticed_every_time(tmp_path):
+    path = write(tmp_path, "a.yaml")
+    async with watching(FolderSource(path)) as notices:
+        for number in range(3):
+            write(tmp_path, "draft", f"n: {number}").rename(path)
+            await notices()
