@@ -26,9 +26,12 @@ class Lane:
 
     def __init__(self, path: Path, patience: float) -> None:
         self._path = path
+        # An absolute path: ":memory:" is a file like others, and a later change of folder does no harm.
+        self._place = path.absolute()
         self._patience = patience
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
 
     async def run(self, work: Work[_Result]) -> _Result:
         """Do ``work`` on the connection, which is made by the first one."""
@@ -38,6 +41,7 @@ class Lane:
         try:
             if self._connection is None:
                 self._connection = self._connect()
+            self._must_be_the_same()
             return work(self._connection)
         except sqlite3.Error as error:
             raise _translated(error, self._path) from error
@@ -49,8 +53,25 @@ class Lane:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{self._path}: its folder cannot be made: {error.strerror}") from error
-        # An absolute path: ":memory:" is a file like others, and a later change of folder does no harm.
-        return sqlite3.connect(self._path.absolute(), timeout=self._patience, isolation_level=None)
+        return sqlite3.connect(self._place, timeout=self._patience, isolation_level=None)
+
+    def _must_be_the_same(self) -> None:
+        """SQLite writes on into a file that was removed or replaced, where nobody will ever read it.
+
+        Raises:
+            StoreUnavailableError: the file at the path is not the one that this connection has.
+        """
+        try:
+            info = self._place.stat()
+        except OSError:
+            found = None
+        else:
+            found = (info.st_dev, info.st_ino)
+        if self._file is None:
+            self._file = found  # none before the first write: SQLite makes the file late
+        elif self._file != found:
+            became = "replaced" if found else "removed"
+            raise StoreUnavailableError(f"{self._path}: the file was {became} while in use; put it back, or restart")
 
     async def close(self) -> None:
         """Finish what is under way, then let go."""
