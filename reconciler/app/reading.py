@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from reconciler.app.wiring import opened_to_read
+from reconciler.app.wiring import is_missing, opened_to_read
 from reconciler.core import views
 from reconciler.core.model import ApplicationState, JobKey, Run, RunQuery, StoredJob
 from reconciler.core.suggest import did_you_mean
@@ -71,6 +71,7 @@ async def application(url: str, name: str) -> tuple[ApplicationState, int]:
 
 async def status(settings: Settings) -> views.StatusView:
     """The whole at a glance, from the store alone."""
+    missing = is_missing(settings.store)
     async with opened_to_read(settings.store) as store:
         now = datetime.now(UTC)
         syncs = await store.syncs(1)
@@ -79,7 +80,7 @@ async def status(settings: Settings) -> views.StatusView:
             views.StatusFacts(
                 version=VERSION,
                 now=now,
-                store=await store.check(),
+                store=f"{settings.store}: nothing is there yet" if missing else await store.check(),
                 source=syncs[0].source if syncs else "",
                 reasons=() if alive else ("no reconciler is running on this store",),
                 jobs=await store.jobs(),

@@ -60,11 +60,12 @@ async def opened(url: str) -> AsyncIterator[Store]:
 async def opened_to_read(url: str) -> AsyncIterator[Store]:
     """As ``opened``, but a question leaves no file behind: where there is none, an empty store answers."""
     with TemporaryDirectory(prefix="reconciler-") as elsewhere:
-        async with opened(f"{_SQLITE}{elsewhere}/empty.db" if _is_missing(url) else url) as store:
+        async with opened(f"{_SQLITE}{elsewhere}/empty.db" if is_missing(url) else url) as store:
             yield store
 
 
-def _is_missing(url: str) -> bool:
+def is_missing(url: str) -> bool:
+    """Whether a URL names a SQLite file that nobody has made yet."""
     return url.startswith(_SQLITE) and not Path(url.removeprefix(_SQLITE)).exists()
 
 
