@@ -77,7 +77,7 @@ def test_runs_are_filtered_and_paged(lived):
     assert {run["status"] for run in every} == {"succeeded", "failed"}
 
     def ask(*args: str) -> list[str]:
-        return [run["id"] for run in lived.command("runs", *args, "-o", "json").json["items"]]
+        return [run["id"] for run in lived.command("runs", "--limit", "10000", *args, "-o", "json").json["items"]]
 
     newest_first = [run["id"] for run in every][::-1]
     assert ask("shop") == newest_first
