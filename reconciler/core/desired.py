@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from reconciler.core.inherit import Inheritance
+from reconciler.core.inherit import Inheritance, faults_alone
 from reconciler.core.manifests import DeclaredApi, DeclaredApplication, ParsedFile
 from reconciler.core.model import Job, JobKey, Problem
 from reconciler.core.suggest import did_you_mean, excerpt
@@ -105,7 +105,7 @@ class _Building:
                 if application is None:
                     self._orphan(api)
                 elif name in self.doubled:
-                    continue  # which of the two Applications it would inherit from is not known
+                    self._alone(api)  # which of the two Applications it would inherit from is not known
                 elif api.key in self.resolved:
                     self._same_api(self.resolved[api.key].api, api)
                 elif (old := self.known.get(api.key)) and old.api is api and old.application is application:
@@ -153,11 +153,18 @@ class _Building:
             message = f"another Api of {one.key.application} has this name: {place}"
             self._hold(one.key.application, _problem(one.file, one.place_of("name"), path, message))
 
+    def _alone(self, api: DeclaredApi) -> None:
+        """Every problem is told at once, also of an Api that cannot become a job for its Application's sake."""
+        for fault in faults_alone(api):
+            place = api.place_of(fault.field)
+            self._hold(api.key.application, _problem(api.file, place, f"{api.field}.{fault.field}", fault.message))
+
     def _orphan(self, api: DeclaredApi) -> None:
         """Its Application was removed, misspelt or stands in what cannot be read: then that one must lose nothing."""
         name = api.key.application
-        if name in self.flawed:
-            return  # that it has problems is known
+        if name in self.flawed:  # that it has problems is known
+            self._alone(api)
+            return
         unread = sorted(self.unread - {api.file}) or sorted(self.unread)
         hint = did_you_mean(name, self.applications.keys() | self.flawed)
         if unread and not hint:

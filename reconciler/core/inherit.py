@@ -54,18 +54,10 @@ class Inheritance:
         faults = [*_given_twice(spec)]
         if (fault := address_fault(spec.request, self._spec.base_url)) is not None:
             faults.append(Fault("request", fault))
-        schedule: Schedule | None = None
-        try:
-            schedule = self._schedule(spec, str(api.key))
-        except ScheduleError as error:
-            field = "endsAt" if spec.ends_at is not None and str(error).startswith("endsAt") else "schedule"
-            faults.append(Fault(field, str(error)))
-        return tuple(faults) if faults or schedule is None else self._job(api, schedule)
-
-    def _schedule(self, spec: ApiSpec, seed: str) -> Schedule:
-        zone = spec.time_zone or self._own.time_zone or "UTC"
-        text = spec.schedule if isinstance(spec.schedule, str) else getattr(spec.schedule, "cron", "")
-        return _resolved(spec.schedule, zone, spec.starts_at, spec.ends_at, seed if "H" in text.upper() else "")
+        schedule = _scheduled(spec, spec.time_zone or self._own.time_zone or "UTC", str(api.key))
+        if isinstance(schedule, Fault):
+            return (*faults, schedule)
+        return tuple(faults) if faults else self._job(api, schedule)
 
     def _job(self, api: DeclaredApi, schedule: Schedule) -> Job:
         spec = api.spec
@@ -139,6 +131,21 @@ def _plain(value: datetime | timedelta | None) -> int | str | None:
 def _fields(model: BaseModel | None) -> dict[str, Any]:
     """What a piece of a manifest says explicitly."""
     return {name: getattr(model, name) for name in model.model_fields_set} if model is not None else {}
+
+
+def faults_alone(api: DeclaredApi) -> tuple[Fault, ...]:
+    """What is wrong with an Api by itself, for when its Application has problems of its own."""
+    schedule = _scheduled(api.spec, api.spec.time_zone or "UTC", str(api.key))
+    return (*_given_twice(api.spec), *((schedule,) if isinstance(schedule, Fault) else ()))
+
+
+def _scheduled(spec: ApiSpec, zone: str, seed: str) -> Schedule | Fault:
+    text = spec.schedule if isinstance(spec.schedule, str) else getattr(spec.schedule, "cron", "")
+    try:
+        return _resolved(spec.schedule, zone, spec.starts_at, spec.ends_at, seed if "H" in text.upper() else "")
+    except ScheduleError as error:
+        field = "endsAt" if spec.ends_at is not None and str(error).startswith("endsAt") else "schedule"
+        return Fault(field, str(error))
 
 
 def _given_twice(spec: ApiSpec) -> Iterator[Fault]:

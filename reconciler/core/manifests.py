@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
 from reconciler.core.model import JobKey, Problem
+from reconciler.core.schedules import loose_fault
 from reconciler.core.wording import describe, did_you_mean_choice, explain
 from reconciler.core.yaml import Document, Place, field_name, read
 from reconciler.core.yaml_values import MAX_PROBLEMS
@@ -240,7 +242,7 @@ def _validate(document: Document) -> tuple[Application | Api | None, list[_Fault
         try:
             manifest = model.model_validate(value)
         except ValidationError as error:
-            more = _explained(document, model, error)
+            more = chain(_explained(document, model, error), _schedule_faults(document))
         else:
             return manifest, faults
     known = {fault.place for fault in faults}  # what is wrong in YAML already needs no second complaint
@@ -253,6 +255,19 @@ def _explained(document: Document, model: type[Application | Api], error: Valida
         if fault := explain(each, model, document.value):
             place = document.key_at(fault.path) if fault.at_key else document.value_at(fault.path)
             yield _Fault(fault.path, place, fault.message)
+
+
+def _schedule_faults(document: Document) -> Iterator[_Fault]:
+    """Schedules without meaning in a document that is refused anyway: every problem is told at once."""
+    spec = document.value.get("spec")
+    if not isinstance(spec, dict):
+        return
+    apis = spec.get("apis")
+    inline = apis if isinstance(apis, list) else []
+    paths = [("spec",), *(("spec", "apis", index) for index in range(len(inline)))]
+    for path, each in zip(paths, [spec, *inline], strict=True):
+        if isinstance(each, dict) and (message := loose_fault(each)):
+            yield _Fault((*path, "schedule"), document.value_at((*path, "schedule")), message)
 
 
 def _unknown_kind(document: Document, value: Mapping[str, Any]) -> Iterator[_Fault]:

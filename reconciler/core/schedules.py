@@ -5,16 +5,22 @@ Forbidden here: which instants a schedule names (``core.timetable``), and the re
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from reconciler.core import cron
 from reconciler.core.model import Schedule, whole_milliseconds
 from reconciler.core.zones import localise, zone_info
 from reconciler.errors import NotFoundError, ScheduleError
-from schemas.base import format_duration
+from schemas.base import check_zone, format_duration
 from schemas.schedule import At, Cron, Every, Frequency
+from schemas.schedule import Schedule as Shape
 
 Declared = str | Cron | Every | At | Frequency
+_SHAPE: TypeAdapter[Declared] = TypeAdapter(Shape)
 
 
 def resolve(
@@ -126,3 +132,20 @@ def _in_words(schedule: Frequency) -> str:
         words.append(f"of month {schedule.month or 1}")
     words.append(f"at {schedule.time}")
     return " ".join(words)
+
+
+def loose_fault(spec: Mapping[str, Any]) -> str | None:
+    """What is wrong with the schedule in the text of an Api that is no valid one for other reasons.
+
+    ``None`` where nothing is, and where the schedule's very shape is wrong, which is said elsewhere.
+    """
+    try:
+        schedule = _SHAPE.validate_python(spec.get("schedule"))
+        zone = check_zone(str(spec.get("timeZone", "UTC")))
+    except ValueError:  # pydantic's ValidationError is one
+        return None
+    try:
+        resolve(schedule, zone=zone, starts_at=None, ends_at=None, seed="")
+    except ScheduleError as error:
+        return str(error)
+    return None

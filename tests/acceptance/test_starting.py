@@ -20,11 +20,11 @@ def closed_port():
 
 
 def refused(world, *args: str, said: str) -> str:
-    """Start, and be refused within ten seconds with one clear line."""
+    """Start, and be refused soon with one clear line."""
     began = time.monotonic()
     reconciler = world.run(*args, env={"RECONCILER_TRIGGER_TOKEN": TOKEN})
-    assert reconciler.process.wait(15) == 2
-    assert time.monotonic() - began < 12
+    assert reconciler.process.wait(25) == 2
+    assert time.monotonic() - began < 20  # a lock is waited for five seconds, twice at most
     reconciler.put_away()
     assert said in reconciler.output
     assert [line for line in reconciler.output.splitlines() if line.startswith("error: ")]

@@ -515,3 +515,61 @@ class TestDigest:
 
     def test_it_is_the_same_on_every_machine(self):
         assert digest(self.BASE) == "04f059d53133c2329fd8c6bcafa77559"
+
+
+def test_every_problem_is_told_at_once_also_what_only_resolving_finds():
+    text = b"""apiVersion: reconciler/v1
+kind: Application
+metadata: {name: shop}
+spec:
+  baseUrl: http://127.0.0.1:1
+  apis:
+    - {name: one, schedule: "0 25 * * *", request: {path: /}}
+    - {name: two, schedule: "@daily", timeZone: Europe/Berln, request: {path: /}}
+    - {name: three, schedule: {at: 2026-02-30}, request: {path: /}}
+    - {name: four, schedule: "0 0 30 2 *", timeout: soon, request: {path: /}}
+    - not a mapping
+---
+apiVersion: reconciler/v1
+kind: Api
+metadata: {name: five, application: shop}
+spec: {schedule: "0 99 * * *", request: {path: /}}
+---
+apiVersion: reconciler/v1
+kind: Api
+metadata: {name: six, application: shop}
+spec: {schedule: {every: 1h, timeZone: UTC}, timeZone: UTC, request: {path: /}}
+---
+apiVersion: reconciler/v1
+kind: Api
+metadata: {name: seven, application: shop}
+spec: nothing
+"""
+    found = build({"shop.yaml": parse("shop.yaml", text)}).problems
+    assert [(problem.line, problem.field) for problem in found] == [
+        (7, "spec.apis[0].schedule"),
+        (8, "spec.apis[1].timeZone"),
+        (9, "spec.apis[2].schedule.at"),
+        (10, "spec.apis[3].schedule"),
+        (10, "spec.apis[3].timeout"),
+        (11, "spec.apis[4]"),
+        (16, "spec.schedule"),
+        (21, "spec.timeZone"),
+        (26, "spec"),
+    ]
+
+
+def test_an_api_of_an_application_that_stands_twice_is_looked_at_all_the_same():
+    application = b"apiVersion: reconciler/v1\nkind: Application\nmetadata: {name: shop}\nspec: {}\n"
+    api = b"""apiVersion: reconciler/v1
+kind: Api
+metadata: {name: one, application: shop}
+spec: {schedule: "0 99 * * *", request: {url: "http://127.0.0.1:1/"}}
+"""
+    files = {"a.yaml": application, "b.yaml": application, "c.yaml": api}
+    found = build({name: parse(name, text) for name, text in files.items()}).problems
+    assert [(problem.file, problem.field) for problem in found] == [
+        ("a.yaml", "metadata.name"),
+        ("b.yaml", "metadata.name"),
+        ("c.yaml", "spec.schedule"),
+    ]

@@ -51,8 +51,10 @@ def test_what_is_declared_and_not_stored_is_added():
 
 def test_what_is_stored_and_declared_no_more_is_removed():
     before = declared(a=application("a", "one", "two"))
-    plan = planning.diff(stored(before), declared(a=application("a", "two")))
+    known = stored(before)
+    plan = planning.diff(known, declared(a=application("a", "two")))
     assert actions(plan) == {"a/one": "remove"}
+    assert planning.stored_jobs(plan, known, revision="r2", now=LATER) == []
 
 
 def test_a_changed_field_is_shown_with_its_old_and_new_value():
