@@ -54,7 +54,8 @@ def test_what_is_stored_and_declared_no_more_is_removed():
     known = stored(before)
     plan = planning.diff(known, declared(a=application("a", "two")))
     assert actions(plan) == {"a/one": "remove"}
-    assert planning.stored_jobs(plan, known, revision="r2", now=LATER) == []
+    written = planning.stored_jobs(plan, known, revision="r2", now=LATER)
+    assert [str(one.key) for one in written] == ["a/two"], "it stands on another line now"
 
 
 def test_a_changed_field_is_shown_with_its_old_and_new_value():
