@@ -13,6 +13,8 @@ from typing import Any, TextIO
 
 import structlog
 
+from reconciler.core.visible import visible
+
 _MARKS = {
     "succeeded": ("✓", "\x1b[32m"),
     "failed": ("✗", "\x1b[31m"),
@@ -63,7 +65,7 @@ def _people(*, colour: bool) -> Callable[[Any, str, EventDict], str]:
 
     def render(_logger: Any, _method: str, event: EventDict) -> str:
         when = datetime.fromisoformat(str(event["timestamp"])).astimezone(UTC)
-        line = _LINES.get(event["event"], _plain_line)(event)
+        line = visible(_LINES.get(event["event"], _plain_line)(event))
         paint = _colour(event) if colour else ""
         text = f"{when:%H:%M:%S}Z  {paint}{line}{_RESET if paint else ''}"
         return f"{text}\n{event['exception']}" if event.get("exception") else text

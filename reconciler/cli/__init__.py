@@ -69,7 +69,7 @@ def main() -> None:
     try:
         app()
     except ReconcilerError as error:
-        console.err().print(f"error: {error}")
+        console.print_error(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

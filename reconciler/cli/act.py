@@ -129,7 +129,7 @@ def check(
     try:
         chosen = settings.load(source=source, store=store, listen=listen)
     except ReconcilerError as error:
-        findings.append(acting.Finding(what="settings", good=False, text=str(error)))
+        findings += [acting.Finding(what="settings", good=False, text=text) for text in str(error).splitlines()]
     else:
         findings = findings or [acting.Finding(what="settings", good=True, text="understood")]
         findings += asyncio.run(acting.check(chosen))

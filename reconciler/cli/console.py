@@ -18,6 +18,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from reconciler.core.visible import visible, visible_line
+
 
 class Output(StrEnum):
     """How a command prints its result."""
@@ -57,7 +59,11 @@ def print_json(value: Any) -> None:
 
 
 def print_table(rows: Sequence[Sequence[Cell]], *, header: Sequence[str] = ()) -> None:
-    """Rows in aligned columns, two blanks apart; on a terminal the last column is cut to fit."""
+    """Rows in aligned columns, two blanks apart.
+
+    On a terminal, the last cell of a list's row stands below the others where it does not fit beside them: a reason
+    that is cut off helps nobody. Elsewhere a row is always one line, for grep.
+    """
     lines: list[Sequence[Cell]] = [[(title, "bold") for title in header], *rows] if header else list(rows)
     if not lines:
         return
@@ -69,16 +75,16 @@ def print_table(rows: Sequence[Sequence[Cell]], *, header: Sequence[str] = ()) -
             sys.stdout.write("  ".join(padded).rstrip() + "\n")
         return
     for row in lines:
-        line = Text("  ").join(
-            Text(f"{_text(cell):<{width}}", style=_style(cell)) for cell, width in zip(row, widths, strict=True)
-        )
+        cells = [Text(f"{_text(cell):<{width}}", style=_style(cell)) for cell, width in zip(row, widths, strict=True)]
+        line = Text("  ").join(cells)
         line.rstrip()
-        line.truncate(console.width, overflow="ellipsis")
+        if header and len(cells) > 1 and line.cell_len > console.width and _text(row[-1]):
+            line = Text("  ").join(cells[:-1]) + Text("\n    ") + Text(_text(row[-1]), style=_style(row[-1]))
         console.print(line)
 
 
 def _text(cell: Cell) -> str:
-    return cell if isinstance(cell, str) else cell[0]
+    return visible_line(cell if isinstance(cell, str) else cell[0])
 
 
 def _style(cell: Cell) -> str:
@@ -90,6 +96,11 @@ def print_lines(lines: Iterable[tuple[str, str]]) -> None:
     _write(out(), sys.stdout, lines)
 
 
+def print_error(error: Exception) -> None:
+    """An error in words, on standard error."""
+    err().print(f"error: {visible(str(error))}")
+
+
 def print_problems(problems: Iterable[object]) -> None:
     """Every problem on standard error, one a line."""
     _write(err(), sys.stderr, (("red", str(problem)) for problem in problems))
@@ -99,9 +110,9 @@ def _write(console: Console, stream: TextIO, lines: Iterable[tuple[str, str]]) -
     """Rich for a terminal; elsewhere plainly, a hundred times faster."""
     if console.is_terminal:
         for style, line in lines:
-            console.print(Text(line, style=style))
+            console.print(Text(visible_line(line), style=style))
     else:
-        stream.writelines(f"{line}\n" for _, line in lines)
+        stream.writelines(f"{visible_line(line)}\n" for _, line in lines)
 
 
 def plural(count: int, noun: str) -> str:

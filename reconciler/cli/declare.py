@@ -155,7 +155,7 @@ def plan(source: SourceArgument = None, store: StoreOption = None, output: Outpu
         chosen = settings.load(source=source, store=store)
         made, problems = _make_plan(chosen)
     except ReconcilerError as error:  # 2 would say that there are changes
-        console.err().print(f"error: {error}")
+        console.print_error(error)
         raise typer.Exit(1) from None
     now = datetime.now(UTC)
     if output is Output.JSON:

@@ -31,6 +31,7 @@ from reconciler.core.model import (
     StoredJob,
     whole_milliseconds,
 )
+from reconciler.core.visible import visible
 from reconciler.errors import OverridesError
 from schemas.request import check_header_name, check_header_value, check_url
 
@@ -46,12 +47,6 @@ _MILLISECOND = timedelta(milliseconds=1)
 _LONGEST_SHOWN = 200
 _RETRIED = frozenset({408, 429})
 _SECONDS = re.compile(r"[0-9]+", re.ASCII)
-
-# Control characters become their pictures (U+2400…), so that a hostile body can neither move a terminal's cursor nor
-# hide; bidirectional controls and the second block of controls vanish. Tab and line feed stay.
-_VISIBLE: dict[int, int | None] = {code: 0x2400 + code for code in range(0x20) if code not in (0x09, 0x0A, 0x0D)}
-_VISIBLE |= dict.fromkeys([0x0D, *range(0x80, 0xA0), 0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F)])
-_VISIBLE |= dict.fromkeys(range(0x2066, 0x206A)) | {0x7F: 0x2421}
 
 
 def run_id(key: JobKey, slot: datetime, cause: Cause, nonce: str = "") -> str:
@@ -170,7 +165,7 @@ def _address(location: str) -> str:
 
 
 def _short(text: str) -> str:
-    text = text.translate(_VISIBLE)
+    text = visible(text)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
@@ -238,7 +233,7 @@ def excerpt(body: bytes, content_type: str | None = None) -> str:
     text = _text(body[:EXCERPT_BYTES], content_type, final=len(body) <= EXCERPT_BYTES)
     if text.isascii() and text.isprintable():
         return text
-    kept = text.translate(_VISIBLE).encode()[:EXCERPT_BYTES]  # a replaced byte takes three
+    kept = visible(text).encode()[:EXCERPT_BYTES]  # a replaced byte takes three
     return kept.decode("utf-8", "ignore")
 
 
