@@ -69,12 +69,12 @@ class Settings(BaseSettings):
 
 
 def load(**flags: Any) -> Settings:
-    """The settings, from flags (``None`` where not given) and the environment.
+    """The settings, from flags (``None`` or empty where not given) and the environment.
 
     Raises:
         SettingsError: with every reason at once.
     """
-    given = {name: value for name, value in flags.items() if value is not None}
+    given = {name: value for name, value in flags.items() if value not in (None, "")}
     try:
         return Settings(**given)
     except ValidationError as error:

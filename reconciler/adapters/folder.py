@@ -82,8 +82,6 @@ class FolderSource:
             files[name] = content_id
             if text is not None:
                 texts[name] = text
-        if not files and not problems:
-            problems.append(_problem(self.name, "there are no manifests here (*.yaml, *.yml)"))
         revision = self._revision_of(files, tuple(problems))
         return Snapshot(revision=revision, files=files, texts=texts, problems=tuple(problems))
 

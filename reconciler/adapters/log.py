@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 import structlog
 
+from reconciler.core.plural import plural
 from reconciler.core.visible import visible
 
 _MARKS = {
@@ -97,7 +98,7 @@ def _plain_line(event: Mapping[str, Any]) -> str:
 def _ready_line(event: Mapping[str, Any]) -> str:
     """What a person wants to know at the start, one fact a line."""
     rows = (
-        ("source", f"{event['source']}, {event['files']} files, revision {event['revision']}"),
+        ("source", f"{event['source']}, {plural(event['files'], 'file')}, revision {event['revision']}"),
         ("store", event["store"]),
         ("jobs", f"{event['jobs']}, {event['suspended']} of them suspended"),
         ("next", ", ".join(event["next"]) or "nothing is due"),
@@ -115,7 +116,7 @@ def _sync_line(event: Mapping[str, Any]) -> str:
     error = f"  {event['error']}" if event["error"] else ""
     revision = f"  revision {event['revision']}" if event["revision"] else ""
     spent = f"{event['duration_ms']:.0f} ms"
-    return f"sync {event['result']}  {changes}  {event['jobs']} jobs{revision}  {spent}{kept}{held}{error}"
+    return f"sync {event['result']}  {changes}  {plural(event['jobs'], 'job')}{revision}  {spent}{kept}{held}{error}"
 
 
 def _problem_line(event: Mapping[str, Any]) -> str:

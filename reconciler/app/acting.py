@@ -15,6 +15,7 @@ from reconciler.adapters.clock import ApsClock
 from reconciler.app import wiring
 from reconciler.core.model import JobKey, Outcome, Overrides, Run, SyncReport
 from reconciler.core.plan import Plan
+from reconciler.core.plural import plural
 from reconciler.errors import NotFoundError, ReconcilerError, SourceError
 from reconciler.services.declarations import Declarations
 from reconciler.services.reconcile import Reconciliation, SyncOptions
@@ -92,14 +93,15 @@ async def check(settings: Settings) -> list[Finding]:
 
 
 async def _check_source(settings: Settings) -> Finding:
-    declarations = Declarations()
+    declarations = Declarations(settings.source)
     try:
         snapshot = await wiring.open_source(settings.source).fetch({})
     except ReconcilerError as error:
         return Finding(what="source", good=False, text=str(error))
     desired = declarations.update(snapshot)
     problems = declarations.problems
-    text = f"{settings.source}: {len(snapshot.files)} files, {len(desired.jobs)} jobs, {len(problems)} problems"
+    counts = ((len(snapshot.files), "file"), (len(desired.jobs), "job"), (len(problems), "problem"))
+    text = f"{settings.source}: {', '.join(plural(count, noun) for count, noun in counts)}"
     return Finding(what="source", good=not problems, text=f"{text}; see `reconciler validate`" if problems else text)
 
 

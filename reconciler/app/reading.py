@@ -10,6 +10,7 @@ from reconciler.core import views
 from reconciler.core.model import ApplicationState, JobKey, Run, RunQuery, StoredJob
 from reconciler.core.suggest import did_you_mean
 from reconciler.errors import NotFoundError
+from reconciler.ports import Store
 from reconciler.services.upkeep import SILENCE
 from reconciler.settings import Settings
 from reconciler.version import VERSION
@@ -38,9 +39,26 @@ async def jobs(url: str, application: str | None) -> tuple[list[StoredJob], set[
 
 
 async def runs(url: str, query: RunQuery) -> Sequence[Run]:
-    """The runs that match."""
+    """The runs that match.
+
+    Raises:
+        NotFoundError: there are none, and what is asked for was never there.
+    """
     async with opened_to_read(url) as store:
-        return await store.runs(query)
+        found = await store.runs(query)
+        if not found and query.application is not None:
+            await _must_be_known(store, query.application, query.api)
+        return found
+
+
+async def _must_be_known(store: Store, application: str, api: str | None) -> None:
+    known = {one.key for one in await store.jobs()}
+    names = {state.name for state in await store.applications()} if api is None else set()
+    asked = application if api is None else str(JobKey(application, api))
+    there = names | ({key.application for key in known} if api is None else {str(key) for key in known})
+    if asked not in there and not await store.runs(RunQuery(application=application, api=api, limit=1)):
+        kind = "Application" if api is None else "job"
+        raise NotFoundError(f"there is no {kind} {asked}{did_you_mean(asked, there)}")
 
 
 async def run(url: str, run_id: str) -> Run:

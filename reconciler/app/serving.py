@@ -251,7 +251,9 @@ class Engine:
         reasons = [f"the source cannot be read: {latest.error}"] if latest and latest.result == "failed" else []
         try:
             await self._store.check()
+            self._metrics.observe_store(up=True)
         except StoreUnavailableError as error:
+            self._metrics.observe_store(up=False)
             reasons.append(f"the store is away: {error}")
         return reasons
 

@@ -19,6 +19,7 @@ from reconciler.cli.console import Output, OutputOption
 from reconciler.cli.declare import SourceArgument, StoreOption
 from reconciler.core import plan_text, views
 from reconciler.core.model import JobKey, Outcome, Overrides
+from reconciler.core.plural import plural
 from reconciler.errors import ReconcilerError, SettingsError
 
 
@@ -63,7 +64,7 @@ def sync(
             [
                 (
                     "bold",
-                    f"Sync: {report.result}, {console.plural(report.jobs, 'job')} at revision {report.revision[:12]}",
+                    f"Sync: {report.result}, {plural(report.jobs, 'job')} at revision {report.revision[:12]}",
                 )
             ]
         )

@@ -115,11 +115,6 @@ def _write(console: Console, stream: TextIO, lines: Iterable[tuple[str, str]]) -
         stream.writelines(f"{visible_line(line)}\n" for _, line in lines)
 
 
-def plural(count: int, noun: str) -> str:
-    """``1 job``, ``2 jobs``."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 class Progress:
     """A progress bar on standard error: only where a person is watching, and only once it has taken a second."""
 

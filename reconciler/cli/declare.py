@@ -24,6 +24,7 @@ from reconciler.core.instants import absolute, read_instant, relative, stamp
 from reconciler.core.json_schema import manifest_schema
 from reconciler.core.model import Job, JobKey, Problem, Schedule, Snapshot
 from reconciler.core.plan import Action, Plan
+from reconciler.core.plural import plural
 from reconciler.core.schedules import resolve
 from reconciler.core.suggest import did_you_mean
 from reconciler.core.timetable import Timetable, words
@@ -50,7 +51,7 @@ def read(source: str) -> tuple[Snapshot, Desired, tuple[Problem, ...]]:
     Raises:
         SourceError: it cannot be read as a whole.
     """
-    declarations = Declarations()
+    declarations = Declarations(source)
     snapshot = asyncio.run(wiring.open_source(source).fetch({}))
     with console.Progress("Reading manifests") as progress:
         desired = declarations.update(snapshot, progress.step)
@@ -77,14 +78,14 @@ def validate(source: SourceArgument = None, output: OutputOption = Output.TEXT) 
 
 
 def _conclude(snapshot: Snapshot, desired: Desired | None, problems: tuple[Problem, ...]) -> None:
-    jobs = console.plural(len(desired.jobs) if desired else 0, "job")
-    files = console.plural(len(snapshot.files), "file")
+    jobs = plural(len(desired.jobs) if desired else 0, "job")
+    files = plural(len(snapshot.files), "file")
     if problems:
         held = sorted(desired.held) if desired else []
         names = f"; held: {', '.join(held[:10])}{' …' if len(held) > 10 else ''}" if held else ""  # noqa: PLR2004
-        console.err().print(f"{console.plural(len(problems), 'problem')} in {files}, {jobs} valid{names}")
+        console.err().print(f"{plural(len(problems), 'problem')} in {files}, {jobs} valid{names}")
     else:
-        applications = console.plural(len(desired.applications) if desired else 0, "Application")
+        applications = plural(len(desired.applications) if desired else 0, "Application")
         console.print_lines(
             [("green", f"Valid: {jobs} of {applications} in {files}, revision {snapshot.revision[:12]}")]
         )

@@ -21,6 +21,7 @@ from reconciler.core import views
 from reconciler.core.instants import absolute, read_instant, relative, span
 from reconciler.core.model import Cause, JobKey, Outcome, Run, RunQuery, StoredJob
 from reconciler.core.plan import flatten
+from reconciler.core.plural import plural
 from reconciler.core.suggest import did_you_mean
 from reconciler.core.timetable import words
 from reconciler.errors import NotFoundError, SettingsError
@@ -76,7 +77,7 @@ def _sync_text(view: views.StatusView, now: datetime) -> str:
 
 def _jobs_text(view: views.StatusView) -> str:
     counts = view.jobs
-    parts = [f"{counts.total} in {console.plural(view.applications, 'Application')}"]
+    parts = [f"{counts.total} in {plural(view.applications, 'Application')}"]
     if counts.suspended:
         parts.append(f"{counts.suspended} suspended")
     if view.held_applications:
@@ -129,12 +130,12 @@ def runs(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """List runs, newest first: what ran, what did not, and why."""
-    application, _, api = (job or "").partition("/")
+    application, api = JobKey.parse(job) if job and "/" in job else (job, None)
     if cursor is not None and not _RUN_ID.fullmatch(cursor):
         raise SettingsError(f"--cursor: {cursor!r} is not a run id")
     query = RunQuery(
         application=application or None,
-        api=api or None,
+        api=api,
         outcomes=tuple(status or ()),
         cause=cause,
         since=read_instant(from_) if from_ else None,

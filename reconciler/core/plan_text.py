@@ -12,6 +12,7 @@ from typing import Any
 from reconciler.core.instants import absolute, relative
 from reconciler.core.model import Job, Problem
 from reconciler.core.plan import Action, Change, FieldChange, Plan
+from reconciler.core.plural import plural
 from reconciler.core.timetable import Timetable, words
 
 _SIGN = {Action.ADD: "+", Action.CHANGE: "~", Action.REMOVE: "-"}
@@ -52,8 +53,7 @@ def lines(plan: Plan, now: datetime) -> Iterator[Line]:
     for item in plan.kept:
         yield "yellow", f"! {item.key} stays: {item.reason}"
     for name, problems in sorted(plan.held.items()):
-        count = f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
-        yield "yellow", f"! {name} is held: {count}; what ran before keeps running"
+        yield "yellow", f"! {name} is held: {plural(len(problems), 'problem')}; what ran before keeps running"
     yield "bold", summary(plan)
 
 

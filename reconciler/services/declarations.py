@@ -13,6 +13,7 @@ from reconciler.core.desired import Desired, build
 from reconciler.core.manifests import ParsedFile, parse
 from reconciler.core.model import Problem, Snapshot
 
+EMPTY = "there are no manifests here (*.yaml, *.yml)"
 OnFile = Callable[[int, int], None]
 
 
@@ -31,7 +32,9 @@ def without_collector() -> Iterator[None]:
 class Declarations:
     """The parsed files of the latest snapshot, and what they declare together."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: str) -> None:
+        """Name the source, for what is said of it as a whole."""
+        self._source = source
         self._files: Mapping[str, str] = {}
         self._parsed: dict[str, ParsedFile] = {}
         self._desired: Desired | None = None
@@ -70,4 +73,6 @@ class Declarations:
     def problems(self) -> tuple[Problem, ...]:
         """Every problem of the latest snapshot, by place."""
         found = (*self.unread, *(self._desired.problems if self._desired else ()))
+        if not found and not self._files:  # it was read, and it is empty: the brake's concern, if jobs are stored
+            return (Problem(file=self._source, line=1, column=1, field="", message=EMPTY),)
         return tuple(sorted(found, key=lambda problem: (problem.file, problem.line, problem.column)))

@@ -43,7 +43,7 @@ class Reconciliation:
         self._store = store
         self._clock = clock
         self._options = options or SyncOptions()
-        self._declarations = Declarations()
+        self._declarations = Declarations(source.name)
         self._lock = asyncio.Lock()
         self._jobs: dict[JobKey, StoredJob] = {}
         self._applications: dict[str, ApplicationState] = {}

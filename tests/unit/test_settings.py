@@ -25,7 +25,8 @@ def test_a_flag_wins_over_a_variable_and_a_variable_over_the_default(monkeypatch
     )
 
 
-def test_an_empty_variable_counts_as_not_set(monkeypatch):
+def test_an_empty_variable_or_flag_counts_as_not_set(monkeypatch):
+    assert settings.load(source="").source == "manifests/"
     monkeypatch.setenv("RECONCILER_TRIGGER_TOKEN", "")
     assert settings.load().trigger_token is None
 

@@ -101,9 +101,9 @@ def test_what_is_neither_folder_nor_file_is_refused(tmp_path):
         FolderSource(tmp_path / "pipe").read()
 
 
-def test_an_empty_folder_is_a_problem(tmp_path):
+def test_an_empty_folder_is_read_and_has_no_files(tmp_path):
     snapshot = FolderSource(tmp_path).read()
-    assert "no manifests" in messages(snapshot)[str(tmp_path)]
+    assert (snapshot.files, snapshot.problems) == ({}, ())
 
 
 def test_links_out_of_the_folder_in_loops_and_to_nowhere_are_refused(tmp_path):

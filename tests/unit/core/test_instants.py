@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from reconciler.core.instants import absolute, read_instant, relative, span, stamp
+from reconciler.core.plural import plural
 from reconciler.errors import SettingsError
 
 NOW = datetime(2026, 3, 29, 0, 0, tzinfo=UTC)
@@ -60,3 +61,8 @@ def test_what_people_type_is_wall_time_in_the_zone_unless_it_has_an_offset(text,
 def test_what_is_no_instant_is_refused_with_what_was_typed(text):
     with pytest.raises(SettingsError, match=r"does not exist|not an instant|out of range"):
         read_instant(text)
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 jobs"), (1, "1 job"), (10_000, "10,000 jobs")])
+def test_one_is_singular(count, text):
+    assert plural(count, "job") == text

@@ -118,6 +118,7 @@ async def test_an_empty_source_takes_nothing_away(reconciliation, source, store,
     source.files.clear()
     report = await reconciliation.sync()
     assert (report.result, report.removed, len(report.kept)) == ("refused", 0, 3)
+    assert report.problems == ("folder:1:1: there are no manifests here (*.yaml, *.yml)",)
     assert len(store.stored_jobs) == len(clock.aligned) == 3
     assert len(store.stored_applications) == 2
 
