@@ -35,10 +35,14 @@ class Relay:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._tasks.add(asyncio.current_task())
+        self._ends.add(writer)
         host, port = self._far
         connected = asyncio.open_connection(host, port) if port else asyncio.open_unix_connection(host)
         far_reader, far_writer = await connected
-        self._ends |= {writer, far_writer}
+        if writer.transport.is_closing():  # cut meanwhile
+            far_writer.transport.abort()
+            return
+        self._ends.add(far_writer)
         await asyncio.gather(
             self._pass_on(reader, far_writer), self._pass_on(far_reader, writer, answers=True), return_exceptions=True
         )
