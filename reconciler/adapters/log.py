@@ -5,6 +5,7 @@ Forbidden here: deciding what is worth logging.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
@@ -24,6 +25,7 @@ _MARKS = {
     "unknown": ("?", "\x1b[33m"),
 }
 _LEVEL_COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
+_FLUSH_SECONDS = 0.02
 _RESET = "\x1b[0m"
 _WORDLESS = frozenset({"event", "level", "timestamp", "exception"})
 
@@ -38,6 +40,7 @@ def configure(style: str, stream: TextIO | None = None) -> str:
         stream: where lines go; standard output unless given.
     """
     stream = stream or sys.stdout
+    lines = _Lines(stream)
     chosen = style if style != "auto" else "text" if stream.isatty() else "json"
     structlog.configure(
         processors=[
@@ -47,12 +50,38 @@ def configure(style: str, stream: TextIO | None = None) -> str:
             _people(colour=stream.isatty()) if chosen == "text" else structlog.processors.JSONRenderer(default=str),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
     # What libraries say through the standard logging module goes the same way, warnings and worse only.
     logging.basicConfig(handlers=[_ToStructlog()], level=logging.WARNING, force=True)
     return chosen
+
+
+class _Lines:
+    """Writes lines; within an event loop thousands of them are flushed together, a moment later."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._flushing = False
+
+    def msg(self, line: str) -> None:
+        """Write a line."""
+        self._stream.write(f"{line}\n")
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._stream.flush()
+            return
+        if not self._flushing:
+            self._flushing = True
+            loop.call_later(_FLUSH_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        self._stream.flush()
+
+    debug = info = warning = error = critical = log = msg
 
 
 class _ToStructlog(logging.Handler):

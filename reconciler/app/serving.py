@@ -168,6 +168,8 @@ class Engine:
         self._metrics.watch_calls(lambda: self._runner.in_flight)
         self._server = HttpServer(create(self._web_state()), listening)
         self._reported = ""
+        self._prepared = ""
+        self._preparing: asyncio.Task[None] | None = None
         self._log = structlog.get_logger().bind()  # bound once: a lazy logger is made anew for every line
 
     def _web_state(self) -> WebState:
@@ -197,6 +199,7 @@ class Engine:
         stack.callback(self._clock.stop)
         await self._first_sync(signals, wait=wait)
         self._clock.start(self._runner.on_due)
+        self._prepare()
         log.info("ready", **await self._summary())
 
     def _upkeep(self) -> Upkeep:
@@ -236,12 +239,20 @@ class Engine:
             for delay in _delays():
                 try:
                     self._observe_sync(await self._reconciliation.sync())
+                    self._prepare()
                     self._metrics.observe_store(up=True)
                     break
                 except StoreUnavailableError as error:
                     self._metrics.observe_store(up=False)
                     log.warning("the store is away", reason=str(error), retry_in_seconds=delay)
                     await asyncio.sleep(delay)
+
+    def _prepare(self) -> None:
+        """In the time that is left until the next slot: what a call needs can be made ready."""
+        if self._reconciliation.latest is not None and self._reconciliation.latest.id != self._prepared:
+            self._prepared = self._reconciliation.latest.id
+            urls = [stored.job.request.url for stored in self._reconciliation.jobs]
+            self._preparing = asyncio.create_task(self._caller.prepare(urls), name="prepare")
 
     async def readiness(self) -> Sequence[str]:
         """Why this process is not ready."""

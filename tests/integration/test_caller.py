@@ -19,7 +19,7 @@ import pytest
 import respx
 
 from reconciler.adapters import caller as module
-from reconciler.adapters.caller import HttpCaller, is_refused
+from reconciler.adapters.caller import HttpCaller, _parsed, is_refused
 from reconciler.core.model import HttpRequest, Reply
 
 DEADLINE = timedelta(milliseconds=400)
@@ -562,3 +562,11 @@ class TestWithoutANetwork:
         caller = HttpCaller(transport=httpx.MockTransport(router.async_handler), max_body=1500)
         router.get("https://api.example/").respond(200, content=b"x" * 1501)
         assert (await call(caller, "https://api.example/")).error == "answer longer than 1500 bytes"
+
+
+async def test_addresses_are_taken_apart_beforehand_and_a_bad_one_harms_nobody():
+    _parsed.cache_clear()
+    caller = HttpCaller()
+    await caller.prepare(["http://127.0.0.1:1/a", "http://[nonsense", "http://127.0.0.1:1/b"])
+    assert _parsed.cache_info().currsize == 2
+    await caller.close()

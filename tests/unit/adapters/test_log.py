@@ -1,3 +1,4 @@
+import asyncio
 import io
 import json
 import logging
@@ -106,3 +107,23 @@ def test_start_is_told_one_fact_a_line():
     lines = stream.getvalue().splitlines()
     assert len(lines) == 6
     assert "a/b in 3s" in lines[4]
+
+
+async def test_within_an_event_loop_lines_are_flushed_together_a_moment_later():
+    class Counting(io.StringIO):
+        flushed = 0
+
+        def flush(self):
+            self.flushed += 1
+
+    stream = Counting()
+    log.configure("json", stream)
+    for number in range(1000):
+        structlog.get_logger().info("run", number=number)
+    assert stream.getvalue().count("\n") == 1000
+    assert stream.flushed == 0
+    for _ in range(500):
+        if stream.flushed:
+            break
+        await asyncio.sleep(0.01)
+    assert stream.flushed == 1
