@@ -567,6 +567,6 @@ class TestWithoutANetwork:
 async def test_addresses_are_taken_apart_beforehand_and_a_bad_one_harms_nobody():
     _parsed.cache_clear()
     caller = HttpCaller()
-    await caller.prepare(["http://127.0.0.1:1/a", "http://[nonsense", "http://127.0.0.1:1/b"])
+    await caller.prepare(["http://127.0.0.1:1/a", "http://127.0.0.1:port/", "http://127.0.0.1:1/b"])
     assert _parsed.cache_info().currsize == 2
     await caller.close()
