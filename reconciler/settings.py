@@ -57,7 +57,9 @@ class Settings(BaseSettings):
         default=timedelta(seconds=30), description="How long calls in flight may go on after SIGTERM."
     )
     max_in_flight: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        default=100, description="At most so many calls at once, over all Applications."
+        default=100,
+        description="At most so many calls at once, over all Applications; "
+        "one that takes longer than a second hands its place on, up to ten times as many.",
     )
     max_prune: Annotated[float, BeforeValidator(_percent)] = Field(
         default=0.5, description="A sync that would remove more than this part of all jobs removes none."
