@@ -36,7 +36,13 @@ def prepare(connection: sqlite3.Connection, path: Path, patience: float) -> None
     """
     if sqlite3.sqlite_version_info < _OLDEST:
         raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: 3.33 or newer is needed")
-    if _schema(connection, path) == SCHEMA_VERSION:
+    # One moment's view: between two looks another process may make the tables, and seem to be another program.
+    connection.execute("BEGIN")
+    try:
+        found = _schema(connection, path)
+    finally:
+        connection.execute("ROLLBACK")
+    if found == SCHEMA_VERSION:
         return
     use_write_ahead_log(connection, patience)
     with transaction(connection):
