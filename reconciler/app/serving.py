@@ -13,6 +13,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 
@@ -111,7 +112,7 @@ async def _running(
         yield following
 
 
-async def _cancelled(task: asyncio.Task[None]) -> None:
+async def _cancelled(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -220,7 +221,7 @@ class Engine:
         if not draining.done():
             await self._runner.drain(timedelta(0))
         await draining
-        await _cancelled_wait(hurrying)
+        await _cancelled(hurrying)
 
     async def _first_sync(self, signals: Signals, *, wait: bool) -> None:
         for delay in _delays():
@@ -351,11 +352,6 @@ class Remembered:
     async def applications(self) -> Sequence[ApplicationState]:
         """Every Application, ordered by name."""
         return sorted(self._reconciliation.applications, key=lambda state: state.name)
-
-
-async def _cancelled_wait(task: asyncio.Task[bool]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 def _settle_memory() -> None:
