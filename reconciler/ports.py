@@ -12,8 +12,12 @@ from typing import Protocol
 
 from reconciler.core.model import (
     ApplicationState,
+    Commit,
+    Drift,
+    FreezeWindow,
     HttpRequest,
     JobKey,
+    Pause,
     Process,
     Reply,
     Run,
@@ -40,8 +44,20 @@ class Source(Protocol):
             SourceUnavailableError: …for now.
         """
 
+    async def origins(self, files: Collection[str]) -> Mapping[str, Commit]:
+        """The commit that last changed each of these files, as of the snapshot fetched last.
+
+        Files whose history is not known are left out; a folder knows of none. Raises as ``fetch``.
+        """
+
     def changes(self) -> AsyncIterator[None]:
         """Yield each time when a sync is worth its while; never ends by itself."""
+
+    def concerns(self, ref: str) -> bool:
+        """Whether a push to this ref (``refs/heads/main``) can change what is read here."""
+
+
+OnDamaged = Callable[[str, str], None]
 
 
 class Store(Protocol):
@@ -59,8 +75,12 @@ class Store(Protocol):
     async def check(self) -> str:
         """Round trip; returns what answered, for people: ``SQLite 3.45 at .reconciler/state.db``."""
 
-    async def jobs(self) -> Sequence[StoredJob]:
-        """Every job, ordered by key."""
+    async def jobs(self, damaged: OnDamaged | None = None) -> Sequence[StoredJob]:
+        """Every job, ordered by key.
+
+        Args:
+            damaged: told the id of each record that cannot be read, and why; without it such a one is a StoreError.
+        """
 
     async def job(self, key: JobKey) -> StoredJob | None:
         """One job."""
@@ -68,15 +88,31 @@ class Store(Protocol):
     async def applications(self) -> Sequence[ApplicationState]:
         """Every Application, ordered by name."""
 
-    async def apply(
+    async def apply(  # noqa: PLR0913 - one transaction; every argument is named
         self,
         *,
         jobs: Iterable[StoredJob] = (),
         removed_jobs: Iterable[JobKey] = (),
         applications: Iterable[ApplicationState] = (),
         removed_applications: Iterable[str] = (),
+        windows: Iterable[FreezeWindow] = (),
+        removed_windows: Iterable[str] = (),
+        renamed: Mapping[JobKey, JobKey] | None = None,
     ) -> None:
-        """Write these jobs and Applications whole, and remove those; runs stay. Batched; nothing given, no write."""
+        """Write these jobs, Applications and windows whole, and remove those; runs stay.
+
+        Batched; nothing given, no write. ``renamed`` (old key -> new key) gives the runs of the old key to the new one,
+        before anything else is written.
+        """
+
+    async def windows(self) -> Sequence[FreezeWindow]:
+        """Every freeze window, ordered by name."""
+
+    async def pause(self, pause: Pause) -> None:
+        """Write a pause, new or changed, whole."""
+
+    async def pauses(self, *, ending_after: datetime | None = None) -> Sequence[Pause]:
+        """The pauses, newest first; with ``ending_after`` only those still open then: not ended, and ``until`` later."""
 
     async def record(self, report: SyncReport) -> None:
         """Keep a sync report; also retention: at most the newest 1,000 stay."""
@@ -124,7 +160,7 @@ class Store(Protocol):
     async def expire(self, *, before: datetime, keep_per_job: int) -> int:
         """Remove ended runs older than ``before`` or beyond the newest ``keep_per_job`` of their job; returns how many.
 
-        The newest run of each job always stays. Tokens and processes older than ``before`` go too.
+        The newest run of each job always stays. Tokens, processes and pauses that ended before ``before`` go too.
         """
 
 
@@ -157,6 +193,12 @@ class Clock(Protocol):
 
     def next_due(self, key: JobKey) -> datetime | None:
         """When the job will next be due, as scheduled; ``None`` if never or not scheduled."""
+
+    def drift(self) -> Sequence[Drift]:
+        """What is scheduled otherwise than the last ``align`` said; to be mended by ``realign``."""
+
+    def realign(self) -> None:
+        """Make every entry anew from what the last ``align`` said; no slot comes twice for it."""
 
     def stop(self) -> None:
         """Wake no more. Idempotent."""

@@ -10,7 +10,7 @@ import os
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from reconciler.errors import SettingsError
@@ -31,6 +31,15 @@ def _percent(value: object) -> object:
     return part
 
 
+_SHORTEST_SECRET = 32  # bytes: as long as the output of SHA-256 (RFC 2104, section 3)
+
+
+def _long(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value().encode()) < _SHORTEST_SECRET:
+        raise ValueError(f"a secret has {_SHORTEST_SECRET} bytes or more; `openssl rand -hex 32` makes one")
+    return secret
+
+
 class Settings(BaseSettings):
     """Every setting, with its default; ``docs/settings.md`` is compared with this."""
 
@@ -38,17 +47,45 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
     )
 
-    source: str = Field(default="manifests/", description="The folder, or the file, of manifests.")
+    source: str = Field(
+        default="manifests/",
+        description="Where manifests are: a folder, a file, or a repository, such as "
+        "git+https://host/repo.git?ref=main&path=manifests (also git+ssh, git+http, git+file).",
+    )
+    ref: str | None = Field(
+        default=None, description="Branch, tag or commit of a repository; the source may then also be a path to one."
+    )
+    environment: str | None = Field(
+        default=None, description="The Environment whose patches are applied; none unless named."
+    )
     store: str = Field(
         default="sqlite:///.reconciler/state.db",
         description="Where state is kept: sqlite:///path or mongodb://host/database.",
     )
+    data_dir: str = Field(default=".reconciler", description="Where copies of repositories are kept.")
     listen: str = Field(default="127.0.0.1:8080", description="Address of the HTTP side.")
     log_format: Literal["auto", "text", "json"] = Field(
         default="auto", description="text for people, json for machines; auto is text on a terminal."
     )
     trigger_token: SecretStr | None = Field(
         default=None, description="Bearer token for triggering over HTTP; without it the address refuses."
+    )
+    hook_secret: Annotated[SecretStr, AfterValidator(_long)] | None = Field(
+        default=None,
+        description="Shared secret, 32 bytes or more, that signs POST /hooks/git; without it the address refuses.",
+    )
+    git_token: SecretStr | None = Field(
+        default=None, description="Access token for a repository over HTTPS, instead of git's own credential helpers."
+    )
+    verify_signatures: str | None = Field(
+        default=None,
+        description="File of allowed signers (ssh-keygen's format); a commit that none of them signed is refused.",
+    )
+    self_heal: bool = Field(
+        default=True, description="Put back what stands in the store otherwise than declared; false only reports it."
+    )
+    drift_interval: PositiveDuration = Field(
+        default=timedelta(minutes=5), description="The store is compared with what is declared at least this often."
     )
     interval: PositiveDuration = Field(
         default=timedelta(minutes=1), description="The source is read again at least this often."

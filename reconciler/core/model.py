@@ -59,6 +59,7 @@ class Cause(StrEnum):
 
     SCHEDULE = "schedule"
     MANUAL = "manual"
+    CATCH_UP = "catchUp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,17 +152,38 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """A commit of a git repository, as far as people ask for it.
+
+    Attributes:
+        id: the full object name, in hexadecimal.
+        author: ``Name <address>``, as the commit says it; never trusted for anything.
+        date: when it was authored, in UTC.
+        subject: the first line of its message.
+    """
+
+    id: str
+    author: str
+    date: datetime
+    subject: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredJob:
     """A job as it stands in the store.
 
     Attributes:
-        revision: the source's revision that last changed what the job does.
+        revision: of the source, that last changed what the job does: the id of ``commit`` where there is one.
         since: when its present schedule was applied; slots count from here.
+        applied_at: when all that it says now was applied; ``None`` where an older version wrote it.
+        commit: who declared what it says now; ``None`` where the source is a folder.
     """
 
     job: Job
     revision: str
     since: datetime
+    applied_at: datetime | None = None
+    commit: Commit | None = None
 
     @property
     def key(self) -> JobKey:
@@ -200,6 +222,8 @@ class ApplicationState:
         held: its manifests have problems: its last good jobs stay.
         problems: why it is held, as ``file:line:column: field: message``.
         since: when it was last held or released.
+        revision: of the source, at which that happened.
+        prune: what its annotation ``reconciler/prune`` said when it was last good: ``allow``, ``never`` or nothing.
     """
 
     name: str
@@ -212,6 +236,108 @@ class ApplicationState:
     held: bool = False
     problems: tuple[str, ...] = ()
     since: datetime
+    revision: str = ""
+    prune: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreezeWindow:
+    """A declared span of time, coming again and again, in which slots are not run, or outside which they are not.
+
+    Attributes:
+        mode: ``deny``: no slot runs in it; ``allow``: for the Applications named, no slot runs outside all of these.
+        start: when it begins.
+        duration: how long it lasts from there; windows of one declaration may overlap.
+        applications: names, or patterns with ``*``, of the Applications that it is for.
+        catch_up: ``none``, or ``latest``: when it ends, each job whose slots it froze runs once.
+        description: why, for people.
+        file, line: where it is declared.
+    """
+
+    name: str
+    mode: str
+    start: Schedule
+    duration: timedelta
+    applications: tuple[str, ...] = ("*",)
+    catch_up: str = "none"
+    description: str = ""
+    file: str = ""
+    line: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """An operator's temporary stop of an Application or one job; syncs never undo it, and it ends by itself.
+
+    Attributes:
+        id: unique, sortable by time.
+        api: ``None`` for the whole Application.
+        by: who, as ``user@host``.
+        until: its end; slots at or after it run.
+        ended_at: when somebody ended it early.
+        ended_by: who did.
+    """
+
+    id: str
+    application: str
+    api: str | None = None
+    reason: str
+    by: str
+    since: datetime
+    until: datetime
+    ended_at: datetime | None = None
+    ended_by: str = ""
+
+    @property
+    def target(self) -> str:
+        """What is paused, as people write it: ``app`` or ``app/api``."""
+        return self.application if self.api is None else f"{self.application}/{self.api}"
+
+
+class StopKind(StrEnum):
+    """Why a job is not run for now."""
+
+    SUSPENDED = "suspended"
+    PAUSED = "paused"
+    FROZEN = "frozen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """One thing that keeps a job from running, declared or operational.
+
+    Attributes:
+        reason: for people; a skipped run's reason is ``kind: reason``.
+        since: when it began; ``None`` where that is not known (a suspension).
+        until: when it ends by itself; ``None`` if never.
+        by: who paused it, or which window froze it.
+    """
+
+    kind: StopKind
+    reason: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """One field of a job that stands somewhere otherwise than it is declared.
+
+    Attributes:
+        where: ``store`` or ``scheduler``.
+        field: as in a plan; empty where the job as a whole is missing, surplus or unreadable.
+        found: what stands there; ``None`` where nothing does.
+        declared: what should; ``None`` where nothing should.
+        put_back: whether it was mended in the same pass.
+    """
+
+    key: JobKey
+    where: str
+    field: str = ""
+    found: str | None = None
+    declared: str | None = None
+    put_back: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,9 +422,13 @@ class SyncReport:
         parsed: how many files were new and parsed.
         held: names of held Applications.
         problems: every problem, as text.
-        kept: jobs whose removal the brake or an unreadable file stopped.
+        kept: jobs whose removal the brake, an annotation or an unreadable file stopped.
         error: why there is no snapshot.
         duration_ms: of the whole pass.
+        commit: what the revision is, where the source is a repository.
+        notes: what else is worth knowing: a rewritten history, removals that somebody allowed.
+        drift: what stood otherwise than declared before this pass.
+        environment: whose patches were applied; empty for none.
     """
 
     id: str
@@ -317,6 +447,11 @@ class SyncReport:
     problems: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     error: str = ""
+    renamed: int = 0
+    commit: Commit | None = None
+    notes: tuple[str, ...] = ()
+    drift: tuple[Drift, ...] = ()
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -380,12 +515,16 @@ class Snapshot:
         files: path relative to the source -> content id. Unreadable files are in ``problems`` instead.
         texts: path -> content, only for files that the reader did not know with this content id.
         problems: files that could not be read; their presence stops every removal in this pass.
+        commit: what the revision is, where the source is a repository.
+        notes: what is worth knowing about how it came: a history that was rewritten.
     """
 
     revision: str
     files: Mapping[str, str]
     texts: Mapping[str, bytes]
     problems: tuple[Problem, ...] = ()
+    commit: Commit | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
