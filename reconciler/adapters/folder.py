@@ -129,6 +129,10 @@ class FolderSource:
             self._seen.pop(name, None)
         return content_id, None if content_id == known else text
 
+    def concerns(self, ref: str) -> bool:  # noqa: ARG002 - a folder does not know what fills it
+        """A push to any ref may be what somebody checks out here; reading once too often costs little."""
+        return True
+
     async def changes(self) -> AsyncIterator[None]:
         """Yield when a file was written, and every ``interval`` seconds; survives the folder's removal.
 

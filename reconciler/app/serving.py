@@ -166,6 +166,7 @@ class Engine:
             observer=self._observe_run,
             max_in_flight=settings.max_in_flight,
         )
+        self._wake = asyncio.Event()  # set by the hook
         self._metrics.watch_calls(lambda: self._runner.in_flight)
         self._server = HttpServer(create(self._web_state()), listening)
         self._reported = ""
@@ -182,6 +183,9 @@ class Engine:
             readiness=self.readiness,
             metrics=self._metrics,
             trigger_token=self._settings.trigger_token,
+            hook_secret=self._settings.hook_secret,
+            wake=self._wake.set,
+            concerns=self._source.concerns,
             version=VERSION,
             source=self._source.name,
             next_due=self._clock.next_due,

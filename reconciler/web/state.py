@@ -51,6 +51,9 @@ class WebState:
         now: the present instant, aware, UTC.
         readiness: why this process is not ready; empty for ready.
         trigger_token: who sends it may trigger; ``None`` closes the address.
+        hook_secret: who signs with it may wake the source; ``None`` closes the address.
+        wake: reads the source soon; returns at once, and twice is as good as once.
+        concerns: whether a push to this ref (``refs/heads/main``) can change what is read here.
         source: its name for people.
         next_due: when this process will next wake for a job; ``None`` if never.
     """
@@ -62,6 +65,9 @@ class WebState:
     readiness: Callable[[], Awaitable[Sequence[str]]]
     metrics: Metrics
     trigger_token: SecretStr | None
+    hook_secret: SecretStr | None
+    wake: Callable[[], None]
+    concerns: Callable[[str], bool]
     version: str
     source: str
     next_due: Callable[[JobKey], datetime | None]

@@ -249,3 +249,7 @@ async def test_a_single_file_saved_by_renaming_is_noticed_every_time(tmp_path):
         for number in range(3):
             write(tmp_path, "draft", f"n: {number}").rename(path)
             await notices()
+
+
+def test_a_push_to_any_ref_may_concern_a_folder(tmp_path):
+    assert FolderSource(tmp_path).concerns("refs/heads/main")

@@ -18,6 +18,7 @@ from reconciler.web.state import WebState
 from tests.fakes import START, MemoryStore, stored_job
 
 TOKEN = "a-token-made-up-here"
+SECRET = "a-secret-made-up-here-of-32-bytes"
 APPS: list[FastAPI] = []  # one, made with the first world: making it takes longer than any test
 
 
@@ -60,6 +61,8 @@ class World:
     now: datetime = START + timedelta(hours=2)
     reasons: list[str] = field(default_factory=list)
     token: str | None = TOKEN
+    secret: str | None = SECRET
+    woken: int = 0
     metrics: Metrics = field(default_factory=lambda: Metrics(version="1.2.3", now=lambda: datetime.now(UTC)))
     triggered: list[tuple[JobKey, Overrides, str | None]] = field(default_factory=list)
     error: Exception | None = None
@@ -74,6 +77,9 @@ class World:
             readiness=self._readiness,
             metrics=self.metrics,
             trigger_token=SecretStr(self.token) if self.token is not None else None,
+            hook_secret=SecretStr(self.secret) if self.secret is not None else None,
+            wake=self._wake,
+            concerns=lambda ref: ref == "refs/heads/main",
             version="1.2.3",
             source="manifests",
             next_due=lambda key: self.now + timedelta(seconds=30) if key.api == "nightly" else None,
@@ -81,6 +87,9 @@ class World:
         self.app = _app_of(self.state)
         transport = httpx.ASGITransport(self.app)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://reconciler")
+
+    def _wake(self) -> None:
+        self.woken += 1
 
     async def _readiness(self) -> list[str]:
         return self.reasons
