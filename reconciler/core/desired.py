@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from reconciler.core.inherit import Inheritance, faults_alone
 from reconciler.core.manifests import DeclaredApi, DeclaredApplication, ParsedFile
-from reconciler.core.model import Job, JobKey, Problem
+from reconciler.core.model import FreezeWindow, Job, JobKey, Problem
 from reconciler.core.suggest import did_you_mean, excerpt
 from reconciler.core.yaml import Place
 
@@ -37,6 +37,11 @@ class Desired:
         problems: every problem of every file, by place, those of held Applications included.
         broken: files that cannot be read, or whose documents cannot be attributed to an Application: something may
             be declared there that is not in ``jobs``, so its absence means nothing.
+        windows: the valid freeze windows, by name.
+        held_windows: names of freeze windows with problems; what is stored of them stays.
+        windows_unknown: a freeze window may be declared where nothing can be read: none is removed.
+        renames: new key -> old key, as annotated.
+        environment: whose patches were applied; empty for none.
     """
 
     jobs: Mapping[JobKey, Job]
@@ -45,6 +50,11 @@ class Desired:
     problems: tuple[Problem, ...]
     broken: frozenset[str]
     resolved: Mapping[JobKey, _Resolved] = field(default_factory=dict, repr=False, compare=False)
+    windows: Mapping[str, FreezeWindow] = field(default_factory=dict)
+    held_windows: frozenset[str] = frozenset()
+    windows_unknown: bool = False
+    renames: Mapping[JobKey, JobKey] = field(default_factory=dict)
+    environment: str = ""
 
 
 def build(files: Mapping[str, ParsedFile], previous: Desired | None = None) -> Desired:
