@@ -16,11 +16,14 @@ from datetime import UTC, datetime, timedelta
 
 from reconciler.core.model import (
     ApplicationState,
+    Drift,
     Expectation,
+    FreezeWindow,
     HttpRequest,
     Job,
     JobKey,
     Outcome,
+    Pause,
     Process,
     Reply,
     RetryPolicy,
@@ -31,8 +34,9 @@ from reconciler.core.model import (
     SyncReport,
     Tally,
 )
-from reconciler.errors import StoreUnavailableError
-from reconciler.ports import Alignment, OnDue
+from reconciler.core.renames import carried_by
+from reconciler.errors import StoreError, StoreUnavailableError
+from reconciler.ports import Alignment, OnDamaged, OnDue
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)  # a Monday
 
@@ -63,7 +67,10 @@ async def settle(turns: int = 50) -> None:
 
 
 class FakeClock:
-    """A clock that stands until it is moved; ``advance`` wakes sleepers in order of their time."""
+    """A clock that stands until it is moved; ``advance`` wakes sleepers in order of their time.
+
+    ``drifted`` is what ``drift`` answers; ``realign`` empties it and counts in ``realigned``.
+    """
 
     def __init__(self, now: datetime = START) -> None:
         self._now = now
@@ -73,6 +80,8 @@ class FakeClock:
         self.aligned: dict[JobKey, StoredJob] = {}
         self.stopped = False
         self.slept: list[timedelta] = []
+        self.drifted: list[Drift] = []
+        self.realigned = 0
 
     def now(self) -> datetime:
         return self._now
@@ -121,6 +130,13 @@ class FakeClock:
 
     def next_due(self, key: JobKey) -> datetime | None:
         return self._now + timedelta(minutes=1) if key in self.aligned else None
+
+    def drift(self) -> Sequence[Drift]:
+        return list(self.drifted)
+
+    def realign(self) -> None:
+        self.realigned += 1
+        self.drifted.clear()
 
     def stop(self) -> None:
         self.stopped = True
@@ -191,6 +207,7 @@ class MemoryStore:
 
     ``away`` makes every verb raise; ``lose_answers`` makes the next so many writes happen and then raise, as when the
     database's reply is lost. ``calls`` counts verbs, ``batches`` notes the sizes of claims and finishes.
+    ``damaged_jobs`` (id -> why) are records of jobs that cannot be read, until they are written anew or removed.
     """
 
     def __init__(self) -> None:
@@ -199,7 +216,11 @@ class MemoryStore:
         self.calls: Counter[str] = Counter()
         self.batches: list[tuple[str, int]] = []
         self.stored_jobs: dict[JobKey, StoredJob] = {}
+        self.damaged_jobs: dict[str, str] = {}
         self.stored_applications: dict[str, ApplicationState] = {}
+        self.stored_windows: dict[str, FreezeWindow] = {}
+        self.stored_pauses: dict[str, Pause] = {}
+        self.carried: dict[str, str] = {}
         self.reports: dict[str, SyncReport] = {}
         self.stored_runs: dict[str, Run] = {}
         self.tokens: dict[str, tuple[str, str, datetime]] = {}
@@ -228,38 +249,83 @@ class MemoryStore:
         await self._enter("check")
         return "memory"
 
-    async def jobs(self) -> Sequence[StoredJob]:
+    async def jobs(self, damaged: OnDamaged | None = None) -> Sequence[StoredJob]:
         await self._enter("jobs")
-        return [self.stored_jobs[key] for key in sorted(self.stored_jobs)]
+        for name, why in sorted(self.damaged_jobs.items()):
+            if damaged is None:
+                raise StoreError(f"the store's job {name!r} cannot be read: {why}")
+            damaged(name, why)
+        return [self.stored_jobs[key] for key in sorted(self.stored_jobs) if str(key) not in self.damaged_jobs]
 
     async def job(self, key: JobKey) -> StoredJob | None:
         await self._enter("job")
+        if str(key) in self.damaged_jobs:
+            raise StoreError(f"the store's job {str(key)!r} cannot be read: {self.damaged_jobs[str(key)]}")
         return self.stored_jobs.get(key)
 
     async def applications(self) -> Sequence[ApplicationState]:
         await self._enter("applications")
         return [self.stored_applications[name] for name in sorted(self.stored_applications)]
 
-    async def apply(
+    async def apply(  # noqa: PLR0913 - the port's own words
         self,
         *,
         jobs: Iterable[StoredJob] = (),
         removed_jobs: Iterable[JobKey] = (),
         applications: Iterable[ApplicationState] = (),
         removed_applications: Iterable[str] = (),
+        windows: Iterable[FreezeWindow] = (),
+        removed_windows: Iterable[str] = (),
+        renamed: Mapping[JobKey, JobKey] | None = None,
     ) -> None:
         jobs, removed_jobs = list(jobs), list(removed_jobs)
         applications, removed_applications = list(applications), list(removed_applications)
-        if not (jobs or removed_jobs or applications or removed_applications):
+        windows, removed_windows = list(windows), list(removed_windows)
+        if not any((jobs, removed_jobs, applications, removed_applications, windows, removed_windows, renamed)):
             return
         await self._enter("apply")
+        self._carry_over(renamed or {}, jobs)
         self.stored_jobs.update({job.key: job for job in jobs})
         self.stored_applications.update({state.name: state for state in applications})
+        self.stored_windows.update({window.name: window for window in windows})
         for key in removed_jobs:
             self.stored_jobs.pop(key, None)
+        for key in [*removed_jobs, *(job.key for job in jobs)]:
+            self.damaged_jobs.pop(str(key), None)
         for name in removed_applications:
             self.stored_applications.pop(name, None)
+        for name in removed_windows:
+            self.stored_windows.pop(name, None)
         self._leave()
+
+    def _carry_over(self, renamed: Mapping[JobKey, JobKey], jobs: Sequence[StoredJob]) -> None:
+        mark = carried_by(renamed, jobs)
+        for run in list(self.stored_runs.values()):
+            if run.key in renamed and (mark is None or self.carried.get(run.id) != mark):
+                self.stored_runs[run.id] = replace(run, key=renamed[run.key])
+                self.carried[run.id] = mark or ""
+        for pause in list(self.stored_pauses.values()):
+            new = renamed.get(JobKey(pause.application, pause.api or ""))
+            if new is not None and (mark is None or self.carried.get(pause.id) != mark):
+                self.stored_pauses[pause.id] = replace(pause, application=new.application, api=new.api)
+                self.carried[pause.id] = mark or ""
+
+    async def windows(self) -> Sequence[FreezeWindow]:
+        await self._enter("windows")
+        return [self.stored_windows[name] for name in sorted(self.stored_windows)]
+
+    async def pause(self, pause: Pause) -> None:
+        await self._enter("pause")
+        self.stored_pauses[pause.id] = pause
+        self._leave()
+
+    async def pauses(self, *, ending_after: datetime | None = None) -> Sequence[Pause]:
+        await self._enter("pauses")
+        return [
+            pause
+            for _, pause in sorted(self.stored_pauses.items(), reverse=True)
+            if ending_after is None or (pause.ended_at is None and pause.until > ending_after)
+        ]
 
     async def record(self, report: SyncReport) -> None:
         await self._enter("record")
@@ -371,6 +437,7 @@ class MemoryStore:
             del self.stored_runs[run_id]
         self.tokens = {token: kept for token, kept in self.tokens.items() if kept[2] >= before}
         self.stored_processes = {i: p for i, p in self.stored_processes.items() if p.seen_at >= before}
+        self.stored_pauses = {i: p for i, p in self.stored_pauses.items() if (p.ended_at or p.until) >= before}
         return len(gone)
 
     def seed(self, *runs: Run) -> None:

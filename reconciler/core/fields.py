@@ -2,7 +2,7 @@
 
 Every reader raises ``KeyError`` where the field is missing and ``TypeError`` or ``ValueError`` where it is of the wrong
 type; ``naming`` makes a ``StoreError`` of these. Instants may stand as datetimes, or as RFC 3339 where a store has no
-type for them. Forbidden here: knowing a record.
+type for them. Two writers stand here as well, for what more than one record needs. Forbidden here: knowing a record.
 """
 
 from __future__ import annotations
@@ -14,12 +14,32 @@ from typing import Any, TypeVar
 
 from reconciler.core.model import whole_milliseconds
 from reconciler.errors import StoreError
-from schemas.base import parse_duration
+from schemas.base import format_duration, parse_duration
 
 Document = dict[str, Any]
 
 _Record = TypeVar("_Record")
+_Default = TypeVar("_Default")
 _duration = lru_cache(maxsize=1024)(parse_duration)
+
+declared = lru_cache(maxsize=1024)(format_duration)  # a span of time, as a manifest writes it
+
+UNREADABLE = (KeyError, OverflowError, TypeError, ValueError)  # what readers raise
+
+
+def utf8(value: str) -> str:
+    """Replace lone surrogates, which no store can hold, in text that comes from outside (file names, bodies)."""
+    return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+
+
+def complaint(error: Exception) -> str:
+    """What is wrong with a document, from what a reader has raised."""
+    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def unreadable(kind: str, name: object, error: Exception) -> StoreError:
+    """The error that names a record and says what is wrong with it."""
+    return StoreError(f"the store's {kind} {name!r} cannot be read: {complaint(error)}")
 
 
 def naming(kind: str) -> Callable[[Callable[[Document], _Record]], Callable[[Document], _Record]]:
@@ -30,9 +50,8 @@ def naming(kind: str) -> Callable[[Callable[[Document], _Record]], Callable[[Doc
         def decode(document: Document) -> _Record:
             try:
                 return read(document)
-            except (KeyError, OverflowError, TypeError, ValueError) as error:
-                why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-                raise StoreError(f"the store's {kind} {document.get('_id')!r} cannot be read: {why}") from error
+            except UNREADABLE as error:
+                raise unreadable(kind, document.get("_id"), error) from error
 
         return decode
 
@@ -107,6 +126,18 @@ def mapping(document: Document, name: str) -> dict[str, str]:
 def maybe(read: Callable[[Document, str], _Record], document: Document, name: str) -> _Record | None:
     """Read a field that may be null; it must be there."""
     return None if document[name] is None else read(document, name)
+
+
+def newer(
+    read: Callable[[Document, str], _Record], document: Document, name: str, default: _Default
+) -> _Record | _Default:
+    """Read a field that documents of older versions lack."""
+    return read(document, name) if name in document else default
+
+
+def maybe_newer(read: Callable[[Document, str], _Record], document: Document, name: str) -> _Record | None:
+    """Read a field that may be null, and that documents of older versions lack."""
+    return None if document.get(name) is None else read(document, name)
 
 
 def part(document: Document, name: str) -> Document:

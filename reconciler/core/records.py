@@ -1,9 +1,11 @@
-"""What the stores write: jobs, Applications, runs, sync reports, processes as plain documents, and back.
+"""What the stores write: runs, sync reports, pauses, processes as plain documents, and back.
 
 A document is a dict of JSON's types and aware datetimes, named in camelCase like a manifest, because people read it
 with a database's shell; ``_id`` names the record. Spans of time that a manifest declares are written as there
 (``2h30m``), measured ones in milliseconds (``latencyMs``). Written out by hand, field by field: runs pass here by the
-thousand. Fields that are not known are passed over in reading. ``docs/state.md`` describes every field.
+thousand. Fields that are not known are passed over in reading; those that documents of older versions lack are read as
+their defaults. ``docs/state.md`` describes every field. Jobs, Applications and freeze windows are in
+``core.declared_records``.
 
 Forbidden here: any one database's words.
 """
@@ -11,46 +13,39 @@ Forbidden here: any one database's words.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 
+from reconciler.core.declared_records import commit_document, commit_of
 from reconciler.core.fields import (
     Document,
     flag,
     instant,
-    mapping,
     maybe,
+    maybe_newer,
     naming,
+    newer,
     number,
-    part,
     parts,
-    span,
     text,
     texts,
+    utf8,
     whole,
 )
 from reconciler.core.model import (
-    ApplicationState,
     Attempt,
     Cause,
-    Expectation,
-    HttpRequest,
-    Job,
+    Drift,
     JobKey,
     Outcome,
+    Pause,
     Process,
-    RetryPolicy,
     Run,
-    Schedule,
-    StoredJob,
     SyncReport,
 )
-from schemas.base import format_duration
 
-SCHEMA_VERSION = 1  # of these documents; a store that holds a higher one was written by a newer reconciler
+SCHEMA_VERSION = 2  # of these documents; a store that holds a higher one was written by a newer reconciler
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_declared = lru_cache(maxsize=1024)(format_duration)
 
 
 def first_id(moment: datetime) -> str:
@@ -63,79 +58,7 @@ def first_id(moment: datetime) -> str:
     return f"{digits[:-4]}-{digits[-4:]}"
 
 
-def _utf8(value: str) -> str:
-    """Replace lone surrogates, which no store can hold, in text that comes from outside (file names, bodies)."""
-    return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
-
-
 # --- writing -------------------------------------------------------------------------------------------------------
-
-
-def encode_job(stored: StoredJob) -> Document:
-    """A job as it stands in the store, as a document."""
-    job = stored.job
-    return {
-        "_id": f"{job.key.application}/{job.key.api}",
-        "application": job.key.application,
-        "api": job.key.api,
-        "description": job.description,
-        "labels": dict(job.labels),
-        "schedule": _schedule_document(job.schedule),
-        "request": {
-            "method": job.request.method,
-            "url": job.request.url,
-            "headers": dict(job.request.headers),
-            "body": job.request.body,
-        },
-        "expect": {"status": list(job.expect.status), "contains": job.expect.contains},
-        "retry": {
-            "limit": job.retry.limit,
-            "initialDelay": _declared(job.retry.initial_delay),
-            "factor": job.retry.factor,
-            "maxDelay": _declared(job.retry.max_delay),
-        },
-        "timeout": _declared(job.timeout),
-        "concurrencyPolicy": job.concurrency_policy,
-        "startingDeadline": _declared(job.starting_deadline),
-        "catchUp": job.catch_up,
-        "delivery": job.delivery,
-        "jitter": _declared(job.jitter),
-        "suspend": job.suspend,
-        "maxConcurrency": job.max_concurrency,
-        "file": _utf8(job.file),
-        "line": job.line,
-        "digest": job.digest,
-        "revision": stored.revision,
-        "since": stored.since,
-    }
-
-
-def _schedule_document(schedule: Schedule) -> Document:
-    return {
-        "declared": schedule.declared,
-        "cron": schedule.cron,
-        "every": None if schedule.every is None else _declared(schedule.every),
-        "at": schedule.at,
-        "timeZone": schedule.zone,
-        "startsAt": schedule.starts_at,
-        "endsAt": schedule.ends_at,
-    }
-
-
-def encode_application(state: ApplicationState) -> Document:
-    """An Application as a document."""
-    return {
-        "_id": state.name,
-        "description": state.description,
-        "labels": dict(state.labels),
-        "baseUrl": state.base_url,
-        "suspend": state.suspend,
-        "file": _utf8(state.file),
-        "line": state.line,
-        "held": state.held,
-        "problems": [_utf8(problem) for problem in state.problems],
-        "since": state.since,
-    }
 
 
 def encode_run(run: Run) -> Document:
@@ -150,7 +73,7 @@ def encode_run(run: Run) -> Document:
         "hour": run.slot.replace(minute=0, second=0, microsecond=0),
         "cause": run.cause.value,
         "outcome": run.outcome.value,
-        "reason": _utf8(run.reason),
+        "reason": utf8(run.reason),
         "owner": run.owner,
         "claimedAt": run.claimed_at,
         "startedAt": run.started_at,
@@ -162,14 +85,14 @@ def encode_run(run: Run) -> Document:
                 "startedAt": attempt.started_at,
                 "latencyMs": attempt.latency_ms,
                 "status": attempt.status,
-                "error": None if attempt.error is None else _utf8(attempt.error),
+                "error": None if attempt.error is None else utf8(attempt.error),
                 "sent": attempt.sent,
             }
             for attempt in run.attempts
         ],
-        "excerpt": _utf8(run.excerpt),
+        "excerpt": utf8(run.excerpt),
         "revision": run.revision,
-        "file": _utf8(run.file),
+        "file": utf8(run.file),
         "line": run.line,
         "delivery": run.delivery,
         "overrides": list(run.overrides),
@@ -180,7 +103,7 @@ def encode_report(report: SyncReport) -> Document:
     """A sync report as a document."""
     return {
         "_id": report.id,
-        "source": _utf8(report.source),
+        "source": utf8(report.source),
         "revision": report.revision,
         "result": report.result,
         "startedAt": report.started_at,
@@ -192,9 +115,39 @@ def encode_report(report: SyncReport) -> Document:
         "changed": report.changed,
         "removed": report.removed,
         "held": list(report.held),
-        "problems": [_utf8(problem) for problem in report.problems],
+        "problems": [utf8(problem) for problem in report.problems],
         "kept": list(report.kept),
-        "error": _utf8(report.error),
+        "error": utf8(report.error),
+        "renamed": report.renamed,
+        "commit": commit_document(report.commit),
+        "notes": [utf8(note) for note in report.notes],
+        "drift": [
+            {
+                "job": utf8(str(drift.key)),
+                "where": drift.where,
+                "field": utf8(drift.field),
+                "found": None if drift.found is None else utf8(drift.found),
+                "declared": None if drift.declared is None else utf8(drift.declared),
+                "putBack": drift.put_back,
+            }
+            for drift in report.drift
+        ],
+        "environment": utf8(report.environment),
+    }
+
+
+def encode_pause(pause: Pause) -> Document:
+    """A pause as a document."""
+    return {
+        "_id": pause.id,
+        "application": pause.application,
+        "api": pause.api,
+        "reason": utf8(pause.reason),
+        "by": utf8(pause.by),
+        "since": pause.since,
+        "until": pause.until,
+        "endedAt": pause.ended_at,
+        "endedBy": utf8(pause.ended_by),
     }
 
 
@@ -206,7 +159,7 @@ def encode_process(process: Process) -> Document:
         "host": process.host,
         "pid": process.pid,
         "version": process.version,
-        "source": _utf8(process.source),
+        "source": utf8(process.source),
         "listen": process.listen,
         "startedAt": process.started_at,
         "seenAt": process.seen_at,
@@ -219,80 +172,6 @@ def encode_token(token: str, fingerprint: str, run_id: str, at: datetime) -> Doc
 
 
 # --- reading -------------------------------------------------------------------------------------------------------
-
-
-@naming("job")
-def decode_job(document: Document) -> StoredJob:
-    """Read a job back.
-
-    Raises:
-        StoreError: naming the job, where something is missing or of the wrong type.
-    """
-    request, expect, retry = part(document, "request"), part(document, "expect"), part(document, "retry")
-    job = Job(
-        key=JobKey(text(document, "application"), text(document, "api")),
-        description=text(document, "description"),
-        labels=mapping(document, "labels"),
-        schedule=_schedule(part(document, "schedule")),
-        request=HttpRequest(
-            method=text(request, "method"),
-            url=text(request, "url"),
-            headers=mapping(request, "headers"),
-            body=maybe(text, request, "body"),
-        ),
-        expect=Expectation(status=texts(expect, "status"), contains=maybe(text, expect, "contains")),
-        retry=RetryPolicy(
-            limit=whole(retry, "limit"),
-            initial_delay=span(retry, "initialDelay"),
-            factor=number(retry, "factor"),
-            max_delay=span(retry, "maxDelay"),
-        ),
-        timeout=span(document, "timeout"),
-        concurrency_policy=text(document, "concurrencyPolicy"),
-        starting_deadline=span(document, "startingDeadline"),
-        catch_up=text(document, "catchUp"),
-        delivery=text(document, "delivery"),
-        jitter=span(document, "jitter"),
-        suspend=flag(document, "suspend"),
-        max_concurrency=maybe(whole, document, "maxConcurrency"),
-        file=text(document, "file"),
-        line=whole(document, "line"),
-        digest=text(document, "digest"),
-    )
-    return StoredJob(job=job, revision=text(document, "revision"), since=instant(document, "since"))
-
-
-def _schedule(document: Document) -> Schedule:
-    return Schedule(
-        declared=text(document, "declared"),
-        cron=maybe(text, document, "cron"),
-        every=maybe(span, document, "every"),
-        at=maybe(instant, document, "at"),
-        zone=text(document, "timeZone"),
-        starts_at=maybe(instant, document, "startsAt"),
-        ends_at=maybe(instant, document, "endsAt"),
-    )
-
-
-@naming("Application")
-def decode_application(document: Document) -> ApplicationState:
-    """Read an Application back.
-
-    Raises:
-        StoreError: naming it, where something is missing or of the wrong type.
-    """
-    return ApplicationState(
-        name=text(document, "_id"),
-        description=text(document, "description"),
-        labels=mapping(document, "labels"),
-        base_url=maybe(text, document, "baseUrl"),
-        suspend=flag(document, "suspend"),
-        file=text(document, "file"),
-        line=whole(document, "line"),
-        held=flag(document, "held"),
-        problems=texts(document, "problems"),
-        since=instant(document, "since"),
-    )
 
 
 @naming("run")
@@ -358,6 +237,45 @@ def decode_report(document: Document) -> SyncReport:
         problems=texts(document, "problems"),
         kept=texts(document, "kept"),
         error=text(document, "error"),
+        renamed=newer(whole, document, "renamed", 0),
+        commit=maybe_newer(commit_of, document, "commit"),
+        notes=newer(texts, document, "notes", ()),
+        drift=tuple(map(_drift, newer(parts, document, "drift", []))),
+        environment=newer(text, document, "environment", ""),
+    )
+
+
+def _drift(document: Document) -> Drift:
+    application, slash, api = text(document, "job").partition("/")
+    if not slash:
+        raise ValueError(f"{application!r} names no job")
+    return Drift(
+        key=JobKey(application, api),
+        where=text(document, "where"),
+        field=text(document, "field"),
+        found=maybe(text, document, "found"),
+        declared=maybe(text, document, "declared"),
+        put_back=flag(document, "putBack"),
+    )
+
+
+@naming("pause")
+def decode_pause(document: Document) -> Pause:
+    """Read a pause back.
+
+    Raises:
+        StoreError: naming it, where something is missing or of the wrong type.
+    """
+    return Pause(
+        id=text(document, "_id"),
+        application=text(document, "application"),
+        api=maybe(text, document, "api"),
+        reason=text(document, "reason"),
+        by=text(document, "by"),
+        since=instant(document, "since"),
+        until=instant(document, "until"),
+        ended_at=maybe(instant, document, "endedAt"),
+        ended_by=text(document, "endedBy"),
     )
 
 

@@ -48,10 +48,10 @@ async def test_mongodb_refuses_a_newer_schema_and_leaves_it_as_it_is(opened, mon
     store = await opened(MongoStore(mongodb_url))
     await store.close()
     meta = _database(mongodb_client, mongodb_url)["meta"]
-    meta.update_one({"_id": "schema"}, {"$set": {"version": 2}})
-    with pytest.raises(StoreError, match=r"was written by a newer reconciler \(schema 2.*upgrade"):
+    meta.update_one({"_id": "schema"}, {"$set": {"version": 3}})
+    with pytest.raises(StoreError, match=r"was written by a newer reconciler \(schema 3.*upgrade"):
         await store.open()
-    assert meta.find_one({"_id": "schema"}) == {"_id": "schema", "version": 2}
+    assert meta.find_one({"_id": "schema"}) == {"_id": "schema", "version": 3}
 
 
 async def test_mongodb_refuses_another_programs_meta(mongodb_url, mongodb_client):

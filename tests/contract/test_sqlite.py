@@ -36,11 +36,11 @@ async def test_sqlite_refuses_a_newer_schema_and_leaves_it_as_it_is(opened, tmp_
     store = await opened(SqliteStore(path))
     await store.close()
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 2")
-    with pytest.raises(StoreError, match=r"state\.db: was written by a newer reconciler \(schema 2.*upgrade"):
+        connection.execute("PRAGMA user_version = 3")
+    with pytest.raises(StoreError, match=r"state\.db: was written by a newer reconciler \(schema 3.*upgrade"):
         await store.open()
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
 
 
 @pytest.mark.parametrize("statement", ["CREATE TABLE theirs (x)", "PRAGMA application_id = 7"])

@@ -27,6 +27,7 @@ from pymongo.read_concern import ReadConcern
 from reconciler.adapters.mongo.address import Address
 from reconciler.adapters.mongo.refusals import taken, translation
 from reconciler.adapters.mongo.schema import prepare
+from reconciler.core import declared_records as declared
 from reconciler.core import records
 from reconciler.core.fields import Document
 from reconciler.core.model import (
@@ -125,17 +126,17 @@ class MongoStore:
 
     async def jobs(self) -> Sequence[StoredJob]:
         """Every job, ordered by key."""
-        found = await self._find("jobs", {}, records.decode_job)
+        found = await self._find("jobs", {}, declared.decode_job)
         return sorted(found, key=lambda stored: stored.key)
 
     async def job(self, key: JobKey) -> StoredJob | None:
         """One job."""
-        found = await self._find("jobs", {"_id": str(key)}, records.decode_job)
+        found = await self._find("jobs", {"_id": str(key)}, declared.decode_job)
         return found[0] if found else None
 
     async def applications(self) -> Sequence[ApplicationState]:
         """Every Application, ordered by name."""
-        found = await self._find("applications", {}, records.decode_application)
+        found = await self._find("applications", {}, declared.decode_application)
         return sorted(found, key=lambda state: state.name)
 
     async def apply(
@@ -151,8 +152,8 @@ class MongoStore:
         Applications come first and go last, so that a crash in between leaves no job without its Application; the
         same call again completes it.
         """
-        await self._bulk("applications", [_replacement(records.encode_application(state)) for state in applications])
-        await self._bulk("jobs", [_replacement(records.encode_job(stored)) for stored in jobs])
+        await self._bulk("applications", [_replacement(declared.encode_application(state)) for state in applications])
+        await self._bulk("jobs", [_replacement(declared.encode_job(stored)) for stored in jobs])
         await self._bulk("jobs", [DeleteOne({"_id": str(key)}) for key in removed_jobs])
         await self._bulk("applications", [DeleteOne({"_id": name}) for name in removed_applications])
 

@@ -18,6 +18,7 @@ from typing import TypeVar
 from reconciler.adapters.sqlite.connection import Lane, Work, transaction
 from reconciler.adapters.sqlite.rows import RUN_COLUMNS, decoded, row, run_batch, stamp, where
 from reconciler.adapters.sqlite.tables import prepare
+from reconciler.core import declared_records as declared
 from reconciler.core import records
 from reconciler.core.model import (
     ApplicationState,
@@ -131,19 +132,19 @@ class SqliteStore:
 
     async def jobs(self) -> Sequence[StoredJob]:
         """Every job, ordered by key."""
-        found = await self._read(lambda c: decoded(records.decode_job, c.execute("SELECT id, document FROM jobs")))
+        found = await self._read(lambda c: decoded(declared.decode_job, c.execute("SELECT id, document FROM jobs")))
         return sorted(found, key=lambda stored: stored.key)
 
     async def job(self, key: JobKey) -> StoredJob | None:
         """One job."""
         sql = "SELECT id, document FROM jobs WHERE id = ?"
-        found = await self._read(lambda c: decoded(records.decode_job, c.execute(sql, (str(key),))))
+        found = await self._read(lambda c: decoded(declared.decode_job, c.execute(sql, (str(key),))))
         return found[0] if found else None
 
     async def applications(self) -> Sequence[ApplicationState]:
         """Every Application, ordered by name."""
         sql = "SELECT id, document FROM applications"
-        found = await self._read(lambda c: decoded(records.decode_application, c.execute(sql)))
+        found = await self._read(lambda c: decoded(declared.decode_application, c.execute(sql)))
         return sorted(found, key=lambda state: state.name)
 
     async def apply(
@@ -303,8 +304,8 @@ def _surplus(connection: sqlite3.Connection, keep: int) -> list[tuple[str]]:
 
 
 def _job_row(stored: StoredJob) -> dict[str, str]:
-    return row(records.encode_job(stored))
+    return row(declared.encode_job(stored))
 
 
 def _application_row(state: ApplicationState) -> dict[str, str]:
-    return row(records.encode_application(state))
+    return row(declared.encode_application(state))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from pathlib import Path
 
@@ -13,23 +14,33 @@ _APPLICATION_ID = 0x5245434F  # "RECO": says in the file's header whose it is (h
 
 _OLDEST = (3, 33)  # UPDATE … FROM; Debian 11 and Ubuntu 22.04 have newer ones
 
-_TABLES = (
-    "CREATE TABLE jobs (id TEXT PRIMARY KEY, document TEXT NOT NULL)",
-    "CREATE TABLE applications (id TEXT PRIMARY KEY, document TEXT NOT NULL)",
-    """CREATE TABLE runs (id TEXT PRIMARY KEY, job TEXT NOT NULL, application TEXT NOT NULL, api TEXT NOT NULL,
-           slot TEXT NOT NULL, hour TEXT NOT NULL, cause TEXT NOT NULL, outcome TEXT NOT NULL, owner TEXT NOT NULL,
-           claimed_at TEXT NOT NULL, latency_ms INTEGER, document TEXT NOT NULL)""",
-    "CREATE INDEX runs_by_job ON runs (job, id)",
-    "CREATE INDEX runs_by_application ON runs (application, id)",
-    "CREATE INDEX runs_by_outcome ON runs (outcome, id)",
-    "CREATE TABLE syncs (id TEXT PRIMARY KEY, document TEXT NOT NULL)",
-    "CREATE TABLE processes (id TEXT PRIMARY KEY, seen_at TEXT NOT NULL, document TEXT NOT NULL)",
-    "CREATE TABLE tokens (id TEXT PRIMARY KEY, at TEXT NOT NULL, document TEXT NOT NULL)",
+# What each version of the schema has added; a file of an older version is given what it lacks, and keeps what it has.
+_VERSIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE jobs (id TEXT PRIMARY KEY, document TEXT NOT NULL)",
+        "CREATE TABLE applications (id TEXT PRIMARY KEY, document TEXT NOT NULL)",
+        """CREATE TABLE runs (id TEXT PRIMARY KEY, job TEXT NOT NULL, application TEXT NOT NULL, api TEXT NOT NULL,
+               slot TEXT NOT NULL, hour TEXT NOT NULL, cause TEXT NOT NULL, outcome TEXT NOT NULL, owner TEXT NOT NULL,
+               claimed_at TEXT NOT NULL, latency_ms INTEGER, document TEXT NOT NULL)""",
+        "CREATE INDEX runs_by_job ON runs (job, id)",
+        "CREATE INDEX runs_by_application ON runs (application, id)",
+        "CREATE INDEX runs_by_outcome ON runs (outcome, id)",
+        "CREATE TABLE syncs (id TEXT PRIMARY KEY, document TEXT NOT NULL)",
+        "CREATE TABLE processes (id TEXT PRIMARY KEY, seen_at TEXT NOT NULL, document TEXT NOT NULL)",
+        "CREATE TABLE tokens (id TEXT PRIMARY KEY, at TEXT NOT NULL, document TEXT NOT NULL)",
+    ),
+    (
+        "CREATE TABLE windows (id TEXT PRIMARY KEY, document TEXT NOT NULL)",
+        """CREATE TABLE pauses (id TEXT PRIMARY KEY, target TEXT NOT NULL, until TEXT NOT NULL, ended_at TEXT,
+               document TEXT NOT NULL)""",
+        "CREATE INDEX pauses_by_target ON pauses (target)",
+        "CREATE INDEX pauses_by_end ON pauses (ended_at, until)",
+    ),
 )
 
 
 def prepare(connection: sqlite3.Connection, path: Path, patience: float) -> None:
-    """Make the tables in a fresh file; several processes may do so at once.
+    """Make the tables that a file lacks, fresh or of an older version; several processes may do so at once.
 
     Raises:
         StoreError: the file is another program's, or a newer reconciler's; or this Python's SQLite is too old.
@@ -46,9 +57,8 @@ def prepare(connection: sqlite3.Connection, path: Path, patience: float) -> None
         return
     use_write_ahead_log(connection, patience)
     with transaction(connection):
-        if _schema(connection, path) == SCHEMA_VERSION:  # another process was faster
-            return
-        for statement in _TABLES:
+        found = _schema(connection, path)  # another process may have been faster
+        for statement in itertools.chain.from_iterable(_VERSIONS[found:]):
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

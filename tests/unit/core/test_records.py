@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -10,16 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.core import fields, records
+from reconciler.core import declared_records, fields, records
 from reconciler.core.model import (
     ApplicationState,
     Attempt,
     Cause,
+    Commit,
+    Drift,
     Expectation,
+    FreezeWindow,
     HttpRequest,
     Job,
     JobKey,
     Outcome,
+    Pause,
     Process,
     RetryPolicy,
     Run,
@@ -61,6 +66,7 @@ schedules = st.builds(
     starts_at=maybe(instants),
     ends_at=maybe(instants),
 )
+commits = st.builds(Commit, id=words, author=words, date=instants, subject=words)
 jobs = st.builds(
     StoredJob,
     job=st.builds(
@@ -86,6 +92,8 @@ jobs = st.builds(
     ),
     revision=words,
     since=instants,
+    applied_at=maybe(instants),
+    commit=maybe(commits),
 )
 applications = st.builds(
     ApplicationState,
@@ -99,6 +107,32 @@ applications = st.builds(
     held=st.booleans(),
     problems=lists,
     since=instants,
+    revision=words,
+    prune=words,
+)
+windows = st.builds(
+    FreezeWindow,
+    name=words,
+    mode=words,
+    start=schedules,
+    duration=spans,
+    applications=lists,
+    catch_up=words,
+    description=words,
+    file=words,
+    line=counts,
+)
+pauses = st.builds(
+    Pause,
+    id=words,
+    application=words,
+    api=maybe(words),
+    reason=words,
+    by=words,
+    since=instants,
+    until=instants,
+    ended_at=maybe(instants),
+    ended_by=words,
 )
 attempts = st.builds(
     Attempt,
@@ -129,6 +163,15 @@ runs = st.builds(
     delivery=words,
     overrides=lists,
 )
+drifts = st.builds(
+    Drift,
+    key=keys,
+    where=words,
+    field=words,
+    found=maybe(words),
+    declared=maybe(words),
+    put_back=st.booleans(),
+)
 reports = st.builds(
     SyncReport,
     id=words,
@@ -147,6 +190,11 @@ reports = st.builds(
     problems=lists,
     kept=lists,
     error=words,
+    renamed=counts,
+    commit=maybe(commits),
+    notes=lists,
+    drift=st.lists(drifts, max_size=3).map(tuple),
+    environment=words,
 )
 processes = st.builds(
     Process,
@@ -162,10 +210,12 @@ processes = st.builds(
 )
 
 KINDS = {
-    "jobs": (jobs, records.encode_job, records.decode_job),
-    "applications": (applications, records.encode_application, records.decode_application),
+    "jobs": (jobs, declared_records.encode_job, declared_records.decode_job),
+    "applications": (applications, declared_records.encode_application, declared_records.decode_application),
+    "windows": (windows, declared_records.encode_window, declared_records.decode_window),
     "runs": (runs, records.encode_run, records.decode_run),
     "syncs": (reports, records.encode_report, records.decode_report),
+    "pauses": (pauses, records.encode_pause, records.decode_pause),
     "processes": (processes, records.encode_process, records.decode_process),
 }
 
@@ -193,13 +243,22 @@ def some_documents() -> dict[str, fields.Document]:
         max_concurrency=1,
     )
     run = a_run(started_at=START, finished_at=START)
+    commit = Commit(id="c0ffee", author="A <a@example.com>", date=START, subject="s")
+    drift = Drift(key=JobKey("billing", "nightly"), where="store", field="timeout", found="1s", declared="2s")
+    report = SyncReport(id="1", source="s", revision="r", result="applied", started_at=START, duration_ms=1.5)
+    window = FreezeWindow(name="w", mode="deny", start=job.schedule, duration=timedelta(1))
+    pause = Pause(id="1", application="a", api="b", reason="r", by="me", since=START, until=START, ended_at=START)
     return {
-        "jobs": records.encode_job(StoredJob(job=job, revision="r", since=START)),
-        "applications": records.encode_application(ApplicationState(name="billing", base_url="x", since=START)),
-        "runs": records.encode_run(run),
-        "syncs": records.encode_report(
-            SyncReport(id="1", source="s", revision="r", result="applied", started_at=START, duration_ms=1.5)
+        "jobs": declared_records.encode_job(
+            StoredJob(job=job, revision="r", since=START, applied_at=START, commit=commit)
         ),
+        "applications": declared_records.encode_application(
+            ApplicationState(name="billing", base_url="x", since=START)
+        ),
+        "windows": declared_records.encode_window(window),
+        "runs": records.encode_run(run),
+        "syncs": records.encode_report(replace(report, commit=commit, drift=(drift,))),
+        "pauses": records.encode_pause(pause),
         "processes": records.encode_process(
             Process(id="p", role="run", host="h", pid=1, version="1", started_at=START, seen_at=START)
         ),
@@ -236,7 +295,12 @@ def test_fields_that_are_not_known_are_passed_over(kind):
 
 
 DERIVED = {"runs": {"job", "hour", "latencyMs"}, "jobs": set(), "tokens": {"at"}}
-NAMES_ONLY = {"jobs": {"_id"}, "tokens": {"_id"}}
+NAMES_ONLY = {"tokens": {"_id"}}
+NEWER = {  # what documents of schema version 1 lack
+    "jobs": {"appliedAt", "commit"},
+    "applications": {"revision", "prune"},
+    "syncs": {"renamed", "commit", "notes", "drift", "environment"},
+}
 
 
 def places(document: fields.Document, *path: str):
@@ -258,12 +322,13 @@ def changed(document: fields.Document, path: tuple, change) -> fields.Document:
     return copy
 
 
-NEEDED = [
+READ = [
     (kind, path)
     for kind, document in some_documents().items()
     for path in places(document)
     if path[0] not in DERIVED.get(kind, set()) | NAMES_ONLY.get(kind, set())
 ]
+NEEDED = [(kind, path) for kind, path in READ if len(path) > 1 or path[0] not in NEWER.get(kind, set())]
 
 
 @pytest.mark.parametrize(("kind", "path"), NEEDED, ids=str)
@@ -275,10 +340,10 @@ def test_a_document_that_lacks_a_field_is_refused_by_name(kind, path):
 
 
 MEASURED = ("factor", "latencyMs", "durationMs")
-FLAGS = ("suspend", "held", "sent")
+FLAGS = ("suspend", "held", "sent", "putBack")
 WRONG = [
     (kind, path, wrong)
-    for kind, path in NEEDED
+    for kind, path in READ
     for wrong in ([1], {"a": 1}, 0.5, True)
     if not (wrong is True and path[-1] in FLAGS) and not (wrong == 0.5 and path[-1] in MEASURED)
 ]
@@ -289,6 +354,30 @@ def test_a_field_of_the_wrong_type_is_refused(kind, path, wrong):
     document = changed(some_documents()[kind], path, lambda inner, name: inner.__setitem__(name, wrong))
     with pytest.raises(StoreError, match="cannot be read"):
         DECODERS[kind](document)
+
+
+@pytest.mark.parametrize("kind", NEWER)
+def test_a_document_of_an_older_version_is_read_with_what_it_lacks_at_its_default(kind):
+    document = some_documents()[kind]
+    older = {name: value for name, value in document.items() if name not in NEWER[kind]}
+    lacking = DECODERS[kind](older)
+    assert (lacking == DECODERS[kind](document)) == (kind == "applications")
+    assert KINDS[kind][1](lacking) | older == KINDS[kind][1](lacking)
+    for name in NEWER[kind]:
+        assert KINDS[kind][1](lacking)[name] in (None, "", 0, [])
+
+
+@pytest.mark.parametrize(("application", "api"), [("billing", "weekly"), ("billing/nightly", "x"), ("crm", "nightly")])
+def test_a_job_under_the_name_of_another_is_refused(application, api):
+    document = some_documents()["jobs"] | {"application": application, "api": api}
+    with pytest.raises(StoreError, match=f"job 'billing/nightly' cannot be read: it says that it is {application}/"):
+        declared_records.decode_job(document)
+
+
+def test_drift_of_what_is_no_job_is_refused():
+    report = some_documents()["syncs"]
+    with pytest.raises(StoreError, match="'1' cannot be read: 'nightly' names no job"):
+        records.decode_report(report | {"drift": [report["drift"][0] | {"job": "nightly"}]})
 
 
 @pytest.mark.parametrize(
@@ -309,7 +398,7 @@ def test_a_value_without_meaning_is_refused(name, value):
 
 def test_a_duration_without_meaning_is_refused():
     with pytest.raises(StoreError, match="the store's job 'billing/nightly' cannot be read: not a duration"):
-        records.decode_job(some_documents()["jobs"] | {"timeout": "soon"})
+        declared_records.decode_job(some_documents()["jobs"] | {"timeout": "soon"})
 
 
 def test_numbers_that_a_shell_has_written_as_doubles_are_whole_again():
@@ -347,6 +436,27 @@ def test_bytes_that_are_no_unicode_in_file_names_and_answers_are_replaced_and_no
     lone = "caf\udce9"
     run = records.decode_run(records.encode_run(a_run(excerpt=lone, reason=lone, file=lone)))
     assert (run.excerpt, run.reason, run.file) == ("caf?", "caf?", "caf?")
+
+
+def test_bytes_that_are_no_unicode_in_what_people_and_repositories_say_are_replaced_and_not_refused():
+    lone = "caf\udce9"
+    commit = Commit(id="c0ffee", author=lone, date=START, subject=lone)
+    drift = Drift(key=JobKey(lone, lone), where="store", field=lone, found=lone, declared=lone)
+    report = SyncReport(
+        id="1", source=lone, revision="r", result="applied", started_at=START, duration_ms=1.5,
+        commit=commit, notes=(lone,), drift=(drift,), environment=lone,
+    )  # fmt: skip
+    pause = Pause(id="1", application="a", reason=lone, by=lone, since=START, until=START, ended_by=lone)
+    window = FreezeWindow(name="w", mode="deny", start=Schedule(declared="x"), duration=timedelta(1), file=lone)
+    state = ApplicationState(name="a", since=START, file=lone, problems=(lone,))
+    for document in (
+        records.encode_report(report),
+        records.encode_pause(pause),
+        declared_records.encode_window(window),
+        declared_records.encode_application(state),
+    ):
+        json.dumps(document, ensure_ascii=False, default=str).encode()  # raises where one is left
+        assert "caf?" in str(document)
 
 
 @given(slot=instants.filter(lambda slot: datetime(1970, 1, 1, tzinfo=UTC) <= slot))
