@@ -5,32 +5,33 @@ Plain ASGI, so that it also covers answers that no route makes. Forbidden here: 
 
 from __future__ import annotations
 
-from fastapi import HTTPException
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog import get_logger
 
-from reconciler.web.problems import problem, refuse
+from reconciler.core.visible import visible_line
+from reconciler.web.bodies import too_large
+from reconciler.web.problems import problem
 
 BODY_CAP = 64 * 1024  # bytes
 TARGET_CAP = 8 * 1024  # bytes of path and query
-
-_TOO_LARGE = f"A body may have at most {BODY_CAP // 1024} KiB."
+_SHOWN_PATH = 200  # characters
 
 _log = get_logger(__name__)
-
-
-def refuse_body() -> HTTPException:
-    """The body is larger than the cap."""
-    return refuse("body-too-large", _TOO_LARGE, headers={"Connection": "close"})
 
 
 class Guard:
     """ASGI middleware around the whole app."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, body_caps: Mapping[str, int] = MappingProxyType({})) -> None:
+        """Guard an app; ``body_caps`` names the paths whose bodies have another cap, in bytes, than ``BODY_CAP``."""
         self._app = app
+        self._body_caps = body_caps
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; whatever happens, the answer is one of ours."""
@@ -57,8 +58,10 @@ class Guard:
                 await answer(scope, receive, send_guarded)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _declared_length(scope) > BODY_CAP:
-            answer = problem("body-too-large", _TOO_LARGE, path=scope["path"], headers={"Connection": "close"})
+        cap = self._body_caps.get(scope["path"], BODY_CAP)
+        if _declared_length(scope) > cap:
+            _log.warning("request_refused", code="body-too-large", path=visible_line(scope["path"][:_SHOWN_PATH]))
+            answer = problem("body-too-large", too_large(cap), path=scope["path"], headers={"Connection": "close"})
             await answer(scope, receive, send)
             return
         if len(scope["path"]) + len(scope.get("query_string", b"")) > TARGET_CAP:
@@ -68,9 +71,9 @@ class Guard:
         await self._app(scope, receive, send)
 
 
-def _declared_length(scope: Scope) -> int:
+def _declared_length(scope: Scope) -> float:
     text = Headers(scope=scope).get("content-length", "0")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else BODY_CAP + 1  # noqa: PLR2004 - 64 bits
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else math.inf  # noqa: PLR2004 - 64 bits
 
 
 def _set_headers(path: str, headers: MutableHeaders) -> None:

@@ -5,9 +5,7 @@ Forbidden here: making the run; that is the app's callable.
 
 from __future__ import annotations
 
-import asyncio
 import hmac
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -18,8 +16,9 @@ from pydantic import Field, ValidationError
 from reconciler.core.model import Overrides
 from reconciler.core.views import View
 from reconciler.web import examples
+from reconciler.web.bodies import must_be_json, read_body, read_object
 from reconciler.web.documented import ANYWHERE, answers
-from reconciler.web.guard import BODY_CAP, refuse_body
+from reconciler.web.guard import BODY_CAP
 from reconciler.web.problems import Reason, invalid, reasons_of, refuse
 from reconciler.web.questions import job_key
 from reconciler.web.reading import ApiName, ApplicationName
@@ -30,10 +29,8 @@ from schemas.request import Headers, Scalar
 router = APIRouter(prefix="/api/v1")
 
 TOKEN_VARIABLE = "RECONCILER_TRIGGER_TOKEN"  # noqa: S105 - the variable's name
-BODY_DEADLINE = 10.0  # seconds that a client has to send its body
 
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
-_JSON_TYPE = re.compile(r"application/(json|[\w.+-]+\+json)(\s*;\s*charset=\"?utf-8\"?)?\s*", re.IGNORECASE)
 
 
 class OverridesBody(Strict):
@@ -108,7 +105,7 @@ async def trigger_job(
     _authorize(state, request)
     idempotency_key = _idempotency_key(request)
     key = job_key(application, api)
-    body = _overrides(request, await _body(request))
+    body = _overrides(request, await read_body(request, BODY_CAP))
     if key is None:
         raise refuse("job-not-found", "No job of this name is stored.")
     overrides = Overrides(
@@ -148,69 +145,13 @@ def _idempotency_key(request: Request) -> str | None:
     return sent[0]
 
 
-async def _body(request: Request) -> bytes:
-    """Read the body, bounded in size and time."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_DEADLINE):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > BODY_CAP:
-                    raise refuse_body()
-    except TimeoutError:
-        detail = f"The body did not arrive within {BODY_DEADLINE:g} seconds."
-        raise refuse("request-timeout", detail, headers={"Connection": "close"}) from None
-    return bytes(body)
-
-
 def _overrides(request: Request, body: bytes) -> OverridesBody:
     if not body:
         return OverridesBody()
-    coding = request.headers.get("content-encoding", "identity").strip().lower()
-    if coding != "identity" or not _JSON_TYPE.fullmatch(request.headers.get("content-type", "")):
-        raise refuse("unsupported-media-type", "Send JSON in UTF-8, uncompressed, as Content-Type: application/json.")
-    try:
-        content = parse_json(body)
-    except (ValueError, RecursionError) as error:
-        raise invalid([Reason(field="", message=_not_json(error))]) from None
-    if not isinstance(content, dict):
-        raise invalid([Reason(field="", message="the body must be a JSON object")])
+    must_be_json(request, "Send JSON in UTF-8, uncompressed, as Content-Type: application/json.")
+    content = read_object(body)
     try:
         return OverridesBody.model_validate(content)
     except ValidationError as error:
         known = {field.alias or name for name, field in OverridesBody.model_fields.items()}
         raise invalid(reasons_of(error.errors(include_input=False), known, what="field")) from None
-
-
-def parse_json(body: bytes) -> Any:
-    """Read strict JSON (RFC 8259): UTF-8, no NaN, no duplicate names, nothing that could not be written again.
-
-    Raises:
-        ValueError: it is not that.
-        RecursionError: it is nested too deeply.
-    """
-    content = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_unique)
-    # An unpaired surrogate or a number beyond every double can be read, but not sent.
-    json.dumps(content, ensure_ascii=False, allow_nan=False).encode("utf-8")
-    return content
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        raise ValueError("a name stands twice in one object")
-    return content
-
-
-def _not_json(error: Exception) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"the body is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
-    if isinstance(error, UnicodeError):
-        return "the body is not UTF-8"
-    if isinstance(error, RecursionError):
-        return "the body is nested too deeply"
-    return f"the body is not JSON: {error}"

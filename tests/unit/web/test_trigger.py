@@ -5,7 +5,7 @@ import pytest
 
 from reconciler.core.model import JobKey, Overrides
 from reconciler.errors import OverridesError, StoreUnavailableError
-from reconciler.web import trigger
+from reconciler.web import bodies
 from tests.unit.web.conftest import TOKEN, World
 
 ADDRESS = "/api/v1/cronjobs/billing/nightly/trigger"
@@ -221,7 +221,7 @@ async def test_a_body_over_the_cap_that_does_not_say_its_length_is_refused(world
 
 
 async def test_a_body_that_never_comes_is_not_waited_for(world, monkeypatch):
-    monkeypatch.setattr(trigger, "BODY_DEADLINE", 0.01)
+    monkeypatch.setattr(bodies, "DEADLINE", 0.01)
 
     async def chunks():
         yield b"{"
