@@ -14,8 +14,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 
+import bson
 import pymongo
 from bson.errors import BSONError
 from pymongo import AsyncMongoClient, DeleteOne, ReplaceOne
@@ -25,15 +26,26 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from reconciler.adapters.mongo.address import Address
+from reconciler.adapters.mongo.applying import (
+    Write,
+    carried_pauses,
+    carried_runs,
+    documents,
+    removals,
+    replacement,
+)
 from reconciler.adapters.mongo.refusals import taken, translation
-from reconciler.adapters.mongo.schema import prepare
+from reconciler.adapters.mongo.schema import CODEC, prepare
 from reconciler.core import declared_records as declared
 from reconciler.core import records
 from reconciler.core.fields import Document
+from reconciler.core.known_jobs import KnownJobs
 from reconciler.core.model import (
     ApplicationState,
+    FreezeWindow,
     JobKey,
     Outcome,
+    Pause,
     Process,
     Run,
     RunQuery,
@@ -41,11 +53,13 @@ from reconciler.core.model import (
     SyncReport,
     Tally,
 )
+from reconciler.core.renames import carried_by
 from reconciler.errors import StoreError
+from reconciler.ports import OnDamaged
 
 _LONG = 300.0  # seconds: clearing away takes its time
 _KEPT_REPORTS = 1000
-_BATCH = 1000  # runs removed by one command, so that a claim never waits long
+_BATCH = 1000  # runs removed, jobs renamed or read by one command, so that a claim never waits long
 
 _Record = TypeVar("_Record")
 
@@ -64,6 +78,7 @@ class MongoStore:
         self._client: AsyncMongoClient[Document] | None = None
         self._opened: AsyncDatabase[Document] | None = None
         self._replicated = False
+        self._known = KnownJobs(lambda _, raw: bson.decode(raw, CODEC))
 
     async def open(self) -> None:
         """Connect, make the indexes, check the schema version.
@@ -124,10 +139,15 @@ class MongoStore:
 
     # --- jobs, Applications, syncs
 
-    async def jobs(self) -> Sequence[StoredJob]:
-        """Every job, ordered by key."""
-        found = await self._find("jobs", {}, declared.decode_job)
-        return sorted(found, key=lambda stored: stored.key)
+    async def jobs(self, damaged: OnDamaged | None = None) -> Sequence[StoredJob]:
+        """Every job, ordered by key; those that cannot be read are told to ``damaged``."""
+        reading = self._known.begin(tolerant=damaged is not None)
+        with self._translated():
+            async for batch in self._collection("jobs").find_raw_batches({}, batch_size=_BATCH):
+                raw_batch = cast("bytes", batch)  # the driver's annotation is of another cursor
+                reading.add(("", raw) for raw in documents(raw_batch))
+        reading.tell(damaged)
+        return self._known.end(reading)
 
     async def job(self, key: JobKey) -> StoredJob | None:
         """One job."""
@@ -139,27 +159,57 @@ class MongoStore:
         found = await self._find("applications", {}, declared.decode_application)
         return sorted(found, key=lambda state: state.name)
 
-    async def apply(
+    async def apply(  # noqa: PLR0913 - the port's own words
         self,
         *,
         jobs: Iterable[StoredJob] = (),
         removed_jobs: Iterable[JobKey] = (),
         applications: Iterable[ApplicationState] = (),
         removed_applications: Iterable[str] = (),
+        windows: Iterable[FreezeWindow] = (),
+        removed_windows: Iterable[str] = (),
+        renamed: Mapping[JobKey, JobKey] | None = None,
     ) -> None:
-        """Write these jobs and Applications whole, and remove those; runs stay.
+        """Carry runs over, write these jobs, Applications and windows whole, and remove those.
 
-        Applications come first and go last, so that a crash in between leaves no job without its Application; the
-        same call again completes it.
+        Runs come first, while the stored jobs still say that there is something to rename. Applications come before
+        their jobs and go after them, so that a crash in between leaves no job without its Application, and windows
+        before the jobs that they freeze; the same call again completes it.
         """
-        await self._bulk("applications", [_replacement(declared.encode_application(state)) for state in applications])
-        await self._bulk("jobs", [_replacement(declared.encode_job(stored)) for stored in jobs])
-        await self._bulk("jobs", [DeleteOne({"_id": str(key)}) for key in removed_jobs])
-        await self._bulk("applications", [DeleteOne({"_id": name}) for name in removed_applications])
+        jobs = list(jobs)
+        if renamed:
+            await self._carry_over(renamed, carried_by(renamed, jobs))
+        await self._bulk("applications", [replacement(declared.encode_application(state)) for state in applications])
+        await self._bulk("windows", [replacement(declared.encode_window(window)) for window in windows])
+        await self._bulk("jobs", [replacement(declared.encode_job(stored)) for stored in jobs])
+        await self._bulk("jobs", removals(map(str, removed_jobs)))
+        await self._bulk("windows", removals(removed_windows))
+        await self._bulk("applications", removals(removed_applications))
+
+    async def _carry_over(self, renamed: Mapping[JobKey, JobKey], mark: str | None) -> None:
+        pairs = list(renamed.items())
+        with pymongo.timeout(_LONG):
+            for start in range(0, len(pairs), _BATCH):
+                some = dict(pairs[start : start + _BATCH])
+                await self._bulk("runs", carried_runs(some, mark))
+                await self._bulk("pauses", carried_pauses(some, mark))
+
+    async def windows(self) -> Sequence[FreezeWindow]:
+        """Every freeze window, ordered by name."""
+        return await self._find("windows", {}, declared.decode_window, sort=[("_id", 1)])
+
+    async def pause(self, pause: Pause) -> None:
+        """Write a pause whole."""
+        await self._bulk("pauses", [replacement(records.encode_pause(pause))])
+
+    async def pauses(self, *, ending_after: datetime | None = None) -> Sequence[Pause]:
+        """The pauses, newest first; those still open at an instant where one is given."""
+        condition: Document = {} if ending_after is None else {"endedAt": None, "until": {"$gt": ending_after}}
+        return await self._find("pauses", condition, records.decode_pause, sort=[("_id", -1)])
 
     async def record(self, report: SyncReport) -> None:
         """Keep a sync report, and the newest 1,000."""
-        await self._bulk("syncs", [_replacement(records.encode_report(report))])
+        await self._bulk("syncs", [replacement(records.encode_report(report))])
         with self._translated():
             surplus = self._collection("syncs").find({}, {"_id": 1}, sort=[("_id", -1)], skip=_KEPT_REPORTS, limit=1)
             async for newest in surplus:
@@ -256,6 +306,8 @@ class MongoStore:
             gone = await self._expire_surplus(max(1, keep_per_job)) + await self._expire_aged(before)
             await self._collection("tokens").delete_many({"at": {"$lt": before}})
             await self._collection("processes").delete_many({"seenAt": {"$lt": before}})
+            for over in ({"endedAt": {"$lt": before}}, {"endedAt": None, "until": {"$lt": before}}):
+                await self._collection("pauses").delete_many(over)
         return gone
 
     async def _expire_surplus(self, keep: int) -> int:
@@ -299,7 +351,7 @@ class MongoStore:
 
     async def beat(self, process: Process) -> None:
         """Write a process's sign of life."""
-        await self._bulk("processes", [_replacement(records.encode_process(process))])
+        await self._bulk("processes", [replacement(records.encode_process(process))])
 
     async def processes(self) -> Sequence[Process]:
         """The processes that have shown life, newest first."""
@@ -332,7 +384,7 @@ class MongoStore:
             return []
         return await self._find(collection, condition, decode, sort=[("_id", -1)], limit=limit)
 
-    async def _bulk(self, collection: str, writes: Sequence[ReplaceOne[Document] | DeleteOne]) -> None:
+    async def _bulk(self, collection: str, writes: Sequence[Write]) -> None:
         if writes:
             with self._translated():
                 await self._collection(collection).bulk_write(writes, ordered=False)
@@ -341,10 +393,6 @@ class MongoStore:
 def _cancellations() -> int:
     task = asyncio.current_task()
     return task.cancelling() if task is not None else 0
-
-
-def _replacement(document: Document) -> ReplaceOne[Document]:
-    return ReplaceOne({"_id": document["_id"]}, document, upsert=True)
 
 
 def _tally(group: Document) -> Tally:

@@ -6,7 +6,7 @@ from datetime import UTC
 from typing import Any
 
 import pymongo
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
 from pymongo.asynchronous.database import AsyncDatabase
 
@@ -19,11 +19,18 @@ _OLDEST_WIRE_VERSION = 13  # MongoDB 5.0: the first to take names with "$" and "
 _BUILDING = 300.0  # seconds: an index on many runs takes its time
 _SCHEMA = {"_id": "schema"}
 
+# A date that Python does not know, written by hand, is then the one document's fault that holds it.
+CODEC: CodecOptions[Document] = CodecOptions(
+    tz_aware=True, tzinfo=UTC, datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
+
 _INDEXES: tuple[tuple[str, list[tuple[str, int]]], ...] = (
     ("runs", [("job", 1), ("_id", -1)]),
     ("runs", [("application", 1), ("_id", -1)]),
     ("runs", [("outcome", 1), ("_id", -1)]),
     ("tokens", [("at", 1)]),
+    ("pauses", [("endedAt", 1), ("until", 1)]),
+    ("pauses", [("application", 1), ("api", 1)]),
 )
 
 
@@ -41,10 +48,9 @@ async def prepare(client: AsyncMongoClient[Document], address: Address) -> tuple
     if hello["maxWireVersion"] < _OLDEST_WIRE_VERSION:
         raise StoreError(f"{address.place}: this MongoDB is too old; 5.0 or newer is needed")
     replicated = is_replicated(hello)
-    codec: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
     database = client.get_database(
         address.database,
-        codec_options=codec,
+        codec_options=CODEC,
         read_preference=ReadPreference.PRIMARY,  # a claim must be seen by the next reader
         write_concern=client.write_concern if address.sets_concern else concern(replicated=replicated),
     )
@@ -67,10 +73,7 @@ def concern(*, replicated: bool) -> WriteConcern:
 
 async def _check_version(database: AsyncDatabase[Document], address: Address) -> None:
     stored = await database["meta"].find_one(_SCHEMA)
-    if stored is None:
-        await database["meta"].update_one(_SCHEMA, {"$setOnInsert": {"version": SCHEMA_VERSION}}, upsert=True)
-        return
-    version = stored.get("version")
+    version = 0 if stored is None else stored.get("version")
     if not isinstance(version, (int, float)):
         raise StoreError(f"{address.place}: the collection meta is another program's; choose another database")
     if version > SCHEMA_VERSION:
@@ -78,3 +81,5 @@ async def _check_version(database: AsyncDatabase[Document], address: Address) ->
             f"{address.place}: was written by a newer reconciler (schema {version:g}, this one knows "
             f"{SCHEMA_VERSION}); upgrade this reconciler, or choose another database"
         )
+    if version < SCHEMA_VERSION:  # documents of older versions are read as they are; an older reconciler now refuses
+        await database["meta"].update_one(_SCHEMA, {"$max": {"version": SCHEMA_VERSION}}, upsert=True)

@@ -15,15 +15,19 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from reconciler.adapters.sqlite.applying import Applied
 from reconciler.adapters.sqlite.connection import Lane, Work, transaction
-from reconciler.adapters.sqlite.rows import RUN_COLUMNS, decoded, row, run_batch, stamp, where
+from reconciler.adapters.sqlite.rows import RUN_COLUMNS, decoded, document_of, row, run_batch, slices, stamp, where
 from reconciler.adapters.sqlite.tables import prepare
 from reconciler.core import declared_records as declared
 from reconciler.core import records
+from reconciler.core.known_jobs import KnownJobs
 from reconciler.core.model import (
     ApplicationState,
+    FreezeWindow,
     JobKey,
     Outcome,
+    Pause,
     Process,
     Run,
     RunQuery,
@@ -32,8 +36,12 @@ from reconciler.core.model import (
     Tally,
 )
 from reconciler.errors import StoreError
+from reconciler.ports import OnDamaged
 
 _KEPT_REPORTS = 1000
+# One row for all of them, for the reason given below; the lengths part the documents again.
+_JOBS = """SELECT json_group_array(CAST(id AS TEXT)), json_group_array(length(CAST(document AS BLOB))),
+           CAST(group_concat(document, '') AS BLOB) FROM jobs"""
 _BATCH = 500  # rows removed in one transaction, so that a claim never waits long
 
 # One statement for a whole batch: Python's driver lets go of the interpreter lock at every row it handles, and each
@@ -68,6 +76,7 @@ class SqliteStore:
         self._patience = patience.total_seconds()
         self._writer: Lane | None = None
         self._reader: Lane | None = None
+        self._known = KnownJobs(document_of)
 
     async def open(self) -> None:
         """Open the file, make folder, file and tables where they are missing.
@@ -130,10 +139,17 @@ class SqliteStore:
 
     # --- jobs, Applications, syncs
 
-    async def jobs(self) -> Sequence[StoredJob]:
-        """Every job, ordered by key."""
-        found = await self._read(lambda c: decoded(declared.decode_job, c.execute("SELECT id, document FROM jobs")))
-        return sorted(found, key=lambda stored: stored.key)
+    async def jobs(self, damaged: OnDamaged | None = None) -> Sequence[StoredJob]:
+        """Every job, ordered by key; those that cannot be read are told to ``damaged``."""
+        reading = self._known.begin(tolerant=damaged is not None)
+
+        def read(connection: sqlite3.Connection) -> list[StoredJob]:
+            reading.add(slices(*connection.execute(_JOBS).fetchone()))
+            return self._known.end(reading)
+
+        found = await self._read(read)
+        reading.tell(damaged)  # here, and not in the lane's thread
+        return found
 
     async def job(self, key: JobKey) -> StoredJob | None:
         """One job."""
@@ -147,28 +163,48 @@ class SqliteStore:
         found = await self._read(lambda c: decoded(declared.decode_application, c.execute(sql)))
         return sorted(found, key=lambda state: state.name)
 
-    async def apply(
+    async def apply(  # noqa: PLR0913 - the port's own words
         self,
         *,
         jobs: Iterable[StoredJob] = (),
         removed_jobs: Iterable[JobKey] = (),
         applications: Iterable[ApplicationState] = (),
         removed_applications: Iterable[str] = (),
+        windows: Iterable[FreezeWindow] = (),
+        removed_windows: Iterable[str] = (),
+        renamed: Mapping[JobKey, JobKey] | None = None,
     ) -> None:
-        """Write these jobs and Applications whole, and remove those, in one transaction; runs stay."""
-        jobs, applications = list(jobs), list(applications)
-        keys, names = [(str(key),) for key in removed_jobs], [(name,) for name in removed_applications]
-        if not (jobs or keys or applications or names):
-            return
+        """Carry runs over, write these jobs, Applications and windows whole, and remove those, in one transaction."""
+        applied = Applied(
+            jobs=list(jobs),
+            removed_jobs=list(removed_jobs),
+            applications=list(applications),
+            removed_applications=list(removed_applications),
+            windows=list(windows),
+            removed_windows=list(removed_windows),
+            renamed=dict(renamed or {}),
+        )
+        if applied:
+            await self._write(applied.write)
 
-        def write(connection: sqlite3.Connection) -> None:
-            many = connection.executemany
-            many("INSERT OR REPLACE INTO applications VALUES (:_id, :document)", map(_application_row, applications))
-            many("INSERT OR REPLACE INTO jobs VALUES (:_id, :document)", map(_job_row, jobs))
-            many("DELETE FROM jobs WHERE id = ?", keys)
-            many("DELETE FROM applications WHERE id = ?", names)
+    async def windows(self) -> Sequence[FreezeWindow]:
+        """Every freeze window, ordered by name."""
+        sql = "SELECT id, document FROM windows ORDER BY id"
+        return await self._read(lambda c: decoded(declared.decode_window, c.execute(sql)))
 
-        await self._write(write)
+    async def pause(self, pause: Pause) -> None:
+        """Write a pause whole, on the disk when this returns: an operator relies on it."""
+        ended = None if pause.ended_at is None else stamp(pause.ended_at)
+        values = row(records.encode_pause(pause)) | {"target": pause.target, "until": stamp(pause.until)}
+        sql = "INSERT OR REPLACE INTO pauses VALUES (:_id, :target, :until, :ended_at, :document)"
+        await self._write_durably(lambda connection: connection.execute(sql, values | {"ended_at": ended}))
+
+    async def pauses(self, *, ending_after: datetime | None = None) -> Sequence[Pause]:
+        """The pauses, newest first; those still open at an instant where one is given."""
+        condition = "true" if ending_after is None else "ended_at IS NULL AND until > ?"
+        sql = f"SELECT id, document FROM pauses WHERE {condition} ORDER BY id DESC"  # noqa: S608 - our own words
+        values = () if ending_after is None else (stamp(ending_after),)
+        return await self._read(lambda c: decoded(records.decode_pause, c.execute(sql, values)))
 
     async def record(self, report: SyncReport) -> None:
         """Keep a sync report, and the newest 1,000."""
@@ -261,6 +297,9 @@ class SqliteStore:
             await self._remove("DELETE FROM runs WHERE id = ?", gone[start : start + _BATCH])
         await self._remove("DELETE FROM tokens WHERE at < ?", [(stamp(before),)])
         await self._remove("DELETE FROM processes WHERE seen_at < ?", [(stamp(before),)])
+        await self._remove(
+            "DELETE FROM pauses WHERE ended_at < ?1 OR (ended_at IS NULL AND until < ?1)", [(stamp(before),)]
+        )
         return len(gone)
 
     async def _remove(self, statement: str, values: Sequence[tuple[str]]) -> None:
@@ -301,11 +340,3 @@ def _surplus(connection: sqlite3.Connection, keep: int) -> list[tuple[str]]:
     crowded = connection.execute("SELECT job FROM runs GROUP BY job HAVING count(*) > ?", (keep,)).fetchall()
     rows = (row for (job,) in crowded for row in connection.execute(_SURPLUS, (job, keep)))
     return [(run_id,) for run_id, outcome in rows if outcome != Outcome.RUNNING]
-
-
-def _job_row(stored: StoredJob) -> dict[str, str]:
-    return row(declared.encode_job(stored))
-
-
-def _application_row(state: ApplicationState) -> dict[str, str]:
-    return row(declared.encode_application(state))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -58,12 +58,32 @@ def decoded(decode: Callable[[Document], _Result], rows: Iterable[tuple[str, str
 
 def _document(name: str, text: str) -> Document:
     try:
-        document = json.loads(text)
+        return document_of(name, text)
     except (TypeError, ValueError) as error:
-        raise StoreError(f"the record {name!r} in the store is not JSON: {error}") from error
+        raise StoreError(f"the record {name!r} in the store cannot be read: {error}") from error
+
+
+def document_of(name: str, text: str | bytes) -> Document:
+    """The document of a row; the column says what its name is.
+
+    Raises:
+        ValueError: it is no document.
+    """
+    try:
+        document = json.loads(text)
+    except (RecursionError, ValueError) as error:
+        raise ValueError(f"it is not JSON: {error}") from error
     if not isinstance(document, dict):
-        raise StoreError(f"the record {name!r} in the store is not a document")
-    return document
+        raise ValueError("it is not a document")  # noqa: TRY004 - what stands there is wrong, no argument
+    return document | {"_id": name}
+
+
+def slices(names: str, lengths: str, whole: bytes | None) -> Iterator[tuple[str, bytes]]:
+    """Part again what one statement has put together: names and lengths as JSON arrays, and the documents in a row."""
+    start = 0
+    for name, length in zip(json.loads(names), json.loads(lengths), strict=True):
+        yield name, (whole or b"")[start : start + length]
+        start += length
 
 
 def where(query: RunQuery) -> tuple[str, list[Any]]:

@@ -1,0 +1,52 @@
+"""What ``apply`` asks of MongoDB, as writes in an order that a repetition completes. Forbidden here: sending them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+from pymongo import DeleteOne, ReplaceOne, UpdateMany
+
+from reconciler.core.fields import Document
+from reconciler.core.model import JobKey
+
+Write: TypeAlias = ReplaceOne[Document] | DeleteOne | UpdateMany
+
+
+def replacement(document: Document) -> ReplaceOne[Document]:
+    """Write a document whole, whether it is there or not."""
+    return ReplaceOne({"_id": document["_id"]}, document, upsert=True)
+
+
+def removals(names: Iterable[str]) -> list[Write]:
+    """Remove what has these names, where it is there."""
+    return [DeleteOne({"_id": name}) for name in names]
+
+
+def carried_runs(renamed: Mapping[JobKey, JobKey], mark: str | None) -> list[Write]:
+    """Give the runs of each old key to the new one, whether they have ended or not."""
+    return [
+        _carried({"job": str(old)}, {"job": str(new), "application": new.application, "api": new.api}, mark)
+        for old, new in renamed.items()
+    ]
+
+
+def carried_pauses(renamed: Mapping[JobKey, JobKey], mark: str | None) -> list[Write]:
+    """Give the pauses of each old key to the new one."""
+    return [_carried(old._asdict(), new._asdict(), mark) for old, new in renamed.items()]
+
+
+def _carried(found: Document, change: Document, mark: str | None) -> Write:
+    if mark is None:
+        return UpdateMany(found, {"$set": change})
+    return UpdateMany(found | {"carriedBy": {"$ne": mark}}, {"$set": change | {"carriedBy": mark}})
+
+
+def documents(batch: bytes) -> list[bytes]:
+    """Part documents that the server has sent in a row; each begins with its length (https://bsonspec.org)."""
+    found, start = [], 0
+    while start < len(batch):
+        end = start + int.from_bytes(batch[start : start + 4], "little")
+        found.append(batch[start:end])
+        start = end
+    return found

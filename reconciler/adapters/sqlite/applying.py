@@ -1,0 +1,88 @@
+"""What ``apply`` writes to the tables, within somebody else's transaction. Forbidden here: beginning one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.adapters.sqlite.rows import row
+from reconciler.core import declared_records as declared
+from reconciler.core.model import ApplicationState, FreezeWindow, JobKey, StoredJob
+from reconciler.core.renames import carried_by
+
+# A document that somebody has broken by hand stays as it is; the column decides whose run it is.
+_CARRY = """UPDATE {table} SET {columns},
+            document = CASE WHEN json_valid(document) THEN json_set(document, {fields}) ELSE document END
+            WHERE {found} = :old AND (:mark IS NULL OR NOT json_valid(document)
+                                      OR json_extract(document, '$.carriedBy') IS NOT :mark)"""
+_MARKED = "'$.application', :application, '$.api', :api, '$.carriedBy', :mark"
+_UNMARKED = "'$.application', :application, '$.api', :api"
+
+
+def _carrying(fields: str) -> tuple[str, str]:
+    """The statements for runs and for pauses."""
+    runs = _CARRY.format(
+        table="runs",
+        columns="job = :new, application = :application, api = :api",
+        fields=f"'$.job', :new, {fields}",
+        found="job",
+    )
+    return runs, _CARRY.format(table="pauses", columns="target = :new", fields=fields, found="target")
+
+
+_STATEMENTS = {True: _carrying(_MARKED), False: _carrying(_UNMARKED)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """All that one ``apply`` is given."""
+
+    jobs: Sequence[StoredJob] = ()
+    removed_jobs: Sequence[JobKey] = ()
+    applications: Sequence[ApplicationState] = ()
+    removed_applications: Sequence[str] = ()
+    windows: Sequence[FreezeWindow] = ()
+    removed_windows: Sequence[str] = ()
+    renamed: Mapping[JobKey, JobKey] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return any(
+            (
+                self.jobs,
+                self.removed_jobs,
+                self.applications,
+                self.removed_applications,
+                self.windows,
+                self.removed_windows,
+                self.renamed,
+            )
+        )
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Write all of it; runs are carried over first."""
+        self._carry_over(connection)
+        many = connection.executemany
+        many(_replacing("applications"), (row(declared.encode_application(state)) for state in self.applications))
+        many(_replacing("windows"), (row(declared.encode_window(window)) for window in self.windows))
+        many(_replacing("jobs"), (row(declared.encode_job(stored)) for stored in self.jobs))
+        _remove(connection, "jobs", map(str, self.removed_jobs))
+        _remove(connection, "windows", self.removed_windows)
+        _remove(connection, "applications", self.removed_applications)
+
+    def _carry_over(self, connection: sqlite3.Connection) -> None:
+        mark = carried_by(self.renamed, self.jobs)
+        pairs = [
+            {"old": str(old), "new": str(new), "application": new.application, "api": new.api, "mark": mark}
+            for old, new in self.renamed.items()
+        ]
+        for statement in _STATEMENTS[mark is not None]:
+            connection.executemany(statement, pairs)
+
+
+def _replacing(table: str) -> str:
+    return f"INSERT OR REPLACE INTO {table} VALUES (:_id, :document)"  # noqa: S608 - our own words
+
+
+def _remove(connection: sqlite3.Connection, table: str, names: Iterable[str]) -> None:
+    connection.executemany(f"DELETE FROM {table} WHERE id = ?", ((name,) for name in names))  # noqa: S608 - as above
