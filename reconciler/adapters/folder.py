@@ -10,7 +10,7 @@ import hashlib
 import math
 import os
 import stat
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,10 @@ from types import MappingProxyType
 
 import watchfiles
 
-from reconciler.core.model import Problem, Snapshot
+from reconciler.core.files import MAX_FILE_BYTES, SUFFIXES
+from reconciler.core.model import Commit, Problem, Snapshot
 from reconciler.errors import SourceError, SourceUnavailableError
 
-SUFFIXES = (".yaml", ".yml")
-MAX_FILE_BYTES = 1 << 20
 _TICK_MS = 400  # how often the watch looks up where nothing happens
 _RACY_NS = 2_000_000_000  # a file written this recently may change again within one tick of its timestamp
 
@@ -132,6 +131,10 @@ class FolderSource:
     def concerns(self, ref: str) -> bool:  # noqa: ARG002 - a folder does not know what fills it
         """A push to any ref may be what somebody checks out here; reading once too often costs little."""
         return True
+
+    async def origins(self, files: Collection[str]) -> Mapping[str, Commit]:  # noqa: ARG002 - the port's
+        """A folder knows of no commits."""
+        return {}
 
     async def changes(self) -> AsyncIterator[None]:
         """Yield when a file was written, and every ``interval`` seconds; survives the folder's removal.

@@ -1,0 +1,295 @@
+"""The Source port on a git repository, remote or on this machine's disk, read with the git command line.
+
+A poll that finds nothing starts one process, one that finds a commit three: fetch, cat-file, ls-tree. Nothing of a
+repository is ever checked out or run. Forbidden here: reading manifests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from reconciler.adapters.git import history
+from reconciler.adapters.git.address import GitAddress
+from reconciler.adapters.git.command import Git, in_place
+from reconciler.adapters.git.listing import Listing, listing_of
+from reconciler.adapters.git.mirror import Mirror
+from reconciler.adapters.git.objects import Node, Objects
+from reconciler.core.files import MAX_FILE_BYTES
+from reconciler.core.model import Commit, Problem, Snapshot
+from reconciler.errors import SettingsError, SourceError, SourceUnavailableError
+
+_Result = TypeVar("_Result")
+_FIRST_RETRY = 2.0  # seconds
+_LONGEST_RETRY = 300.0
+_JITTER = 0.1  # part of a delay, up or down, so that many reconcilers do not ask one server at once
+_FEW_FILES = 64  # up to so many, their history is read along with them
+_LARGE = f"is over {MAX_FILE_BYTES >> 20} MiB, or its content is not in the repository; make several files of it"
+_NO_OTHERS = {"gpg.program": "false", "gpg.x509.program": "false", "gpg.format": "ssh"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds on what a repository may cost: seconds and bytes."""
+
+    fetching: float = 600.0
+    reading: float = 60.0
+    fetched: int = 4 << 30
+    listed: int = 64 << 20
+    read: int = 512 << 20
+    files: int = 200_000
+
+
+class GitSource:
+    """Manifests in a repository at a ref.
+
+    Args:
+        address: what is read.
+        data_dir: where the copy of a remote repository is kept.
+        interval: seconds between polls.
+        token: for the login over HTTPS.
+        allowed_signers: only commits that somebody in this file has signed are read; see ssh-keygen(1).
+        limits: what it may cost.
+        sleep: waits; a test's own does not.
+
+    Raises:
+        SettingsError: the file of signers cannot be read.
+    """
+
+    def __init__(  # noqa: PLR0913 - named where it is wired
+        self,
+        address: GitAddress,
+        data_dir: Path,
+        *,
+        interval: float,
+        token: str | None = None,
+        allowed_signers: Path | None = None,
+        limits: Limits | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._address = address
+        self._interval = interval
+        self._limits = limits or Limits()
+        self._sleep = sleep
+        self._signers = _readable(allowed_signers)
+        self._mirror: Mirror | None = None
+        if address.local is None:
+            self._mirror = Mirror(address, data_dir, token, within=self._limits.fetching, largest=self._limits.fetched)
+            self._git = self._mirror.git
+        else:
+            self._git = Git(in_place(address.local))
+        self._last: Snapshot | None = None
+        self._tip = ""
+        self._origins: dict[str, tuple[str, Commit]] = {}  # path -> content id, and who gave it that
+        self._failures = 0
+
+    @property
+    def name(self) -> str:
+        """The repository, its ref and path, without credentials."""
+        return self._address.name
+
+    @property
+    def started(self) -> int:
+        """How many processes have been started."""
+        return self._git.started
+
+    def concerns(self, ref: str) -> bool:
+        """Whether a push to this ref can change what is read here."""
+        own = self._address.ref
+        return ref in (own, f"refs/heads/{own}", f"refs/tags/{own}") or (
+            own == "HEAD" and ref.startswith("refs/heads/")
+        )
+
+    async def changes(self) -> AsyncIterator[None]:
+        """Yield when it is time to look again: at the interval, or sooner and ever later while it fails."""
+        while True:
+            await self._sleep(self._delay() * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - no secret
+            yield
+
+    def _delay(self) -> float:
+        if not self._failures:
+            return self._interval
+        return float(min(_FIRST_RETRY * 2 ** min(self._failures - 1, 16), max(_LONGEST_RETRY, self._interval)))
+
+    async def fetch(self, known: Mapping[str, str]) -> Snapshot:
+        """Read the repository; see the port.
+
+        Raises:
+            SourceError: it must be mended by a person: no such ref or path, an unsigned commit, too large.
+            SourceUnavailableError: it cannot be reached or read for now.
+        """
+        try:
+            snapshot = await self._threaded(partial(self._fetch, known))
+        except SourceError:
+            self._failures += 1
+            raise
+        self._failures = 0
+        return snapshot
+
+    async def origins(self, files: Collection[str]) -> Mapping[str, Commit]:
+        """The commit that last changed each file, as far as the history is here."""
+        last = self._last
+        if last is None:
+            return {}
+        missing = [name for name in files if self._known_origin(name, last) is None and name in last.files]
+        if missing:
+            await self._threaded(partial(self._look_back, last, missing))
+        found = {name: self._known_origin(name, last) for name in files}
+        return {name: commit for name, commit in found.items() if commit is not None}
+
+    def _known_origin(self, name: str, last: Snapshot) -> Commit | None:
+        blob, commit = self._origins.get(name, ("", None))
+        return commit if blob == last.files.get(name) else None
+
+    async def _threaded(self, work: Callable[[], _Result]) -> _Result:
+        """Work in a thread; where nobody waits for it any more, its process is ended and it with that."""
+        self._git.resume()
+        task = asyncio.ensure_future(asyncio.to_thread(work))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._git.stop()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
+
+    def _fetch(self, known: Mapping[str, str]) -> Snapshot:
+        tip = self._mirror.fetch() if self._mirror else ""
+        if self._last is not None and tip and tip == self._tip and known == self._last.files:
+            return replace(self._last, texts={}, notes=())
+        try:
+            snapshot = self._read(tip or self._address.ref, known)
+        except SourceUnavailableError as error:
+            if self._mirror and "damaged" in str(error):
+                self._mirror.remove()
+            raise SourceUnavailableError(f"{self.name}: {error}") from None
+        self._tip = tip
+        self._last = replace(snapshot, texts={}, notes=())
+        return snapshot
+
+    def _read(self, name: str, known: Mapping[str, str]) -> Snapshot:
+        with Objects.of(self._git, self._limits.reading) as objects:
+            node = objects.node(f"{name}^{{commit}}")
+            if node is None:
+                raise self._no_commit(name)
+            commit = node.commit
+            if self._last is not None and commit.id == self._last.revision and known == self._last.files:
+                return replace(self._last, texts={}, notes=())
+            self._check_signature(node)
+            listing = self._list(objects, commit.id)
+            files, texts, problems = self._contents(objects, listing, known)
+            self._remember_origins(objects, commit.id, listing.files, texts)
+            notes = self._notes(objects, commit.id)
+        return Snapshot(
+            revision=commit.id,
+            files=files,
+            texts=texts,
+            problems=(*listing.problems, *problems),
+            commit=commit,
+            notes=notes,
+        )
+
+    def _no_commit(self, name: str) -> SourceError:
+        if self._mirror:
+            self._mirror.remove()
+            return SourceUnavailableError(f"{name[:12]} is damaged in the copy, which is made anew")
+        return SourceError(f"{self._address.local}: there is no branch, tag or commit {name}")
+
+    def _list(self, objects: Objects, commit_id: str) -> Listing:
+        path = self._address.path
+        found = next(objects.info([f"{commit_id}:{path}"]))
+        if found is None:
+            raise SourceError(f"{self.name}: there is no {path or 'content'} at {self._address.ref} ({commit_id[:12]})")
+        if found.kind == "blob":
+            return Listing({path.rpartition("/")[2]: found.id}, ())
+        arguments = ("ls-tree", "-r", "-z", "--full-tree", found.id)
+        _, listed, _ = self._git.run(*arguments, within=self._limits.reading, most=self._limits.listed)
+        listing = listing_of(listed)
+        if len(listing.files) > self._limits.files:
+            raise SourceError(f"{self.name}: {len(listing.files)} manifests are too many; at most {self._limits.files}")
+        return listing
+
+    def _contents(
+        self, objects: Objects, listing: Listing, known: Mapping[str, str]
+    ) -> tuple[dict[str, str], dict[str, bytes], list[Problem]]:
+        """The files, the content of those that are new, and what cannot be read."""
+        files = listing.files
+        new = [name for name, blob in files.items() if known.get(name) != blob]
+        sizes = dict(zip(new, objects.info([files[name] for name in new]), strict=True))
+        fit = [name for name, found in sizes.items() if found is not None and found.size <= MAX_FILE_BYTES]
+        if sum(found.size for found in sizes.values() if found is not None) > self._limits.read and len(fit) > 1:
+            raise SourceError(f"{self.name}: the manifests are too large: over {self._limits.read >> 20} MiB in all")
+        texts = dict(zip(fit, objects.contents([files[name] for name in fit]), strict=True))
+        bad = [name for name in new if texts.get(name) is None]
+        problems = [Problem(file=name, line=1, column=1, field="", message=_LARGE) for name in bad]
+        readable = {name: blob for name, blob in files.items() if name not in bad} if bad else files
+        return readable, {name: text for name, text in texts.items() if text is not None}, problems
+
+    def _remember_origins(
+        self, objects: Objects, commit_id: str, files: Mapping[str, str], texts: Collection[str]
+    ) -> None:
+        """Who changed what is new, while the conversation lasts; of very much it is asked later, if at all."""
+        if len(texts) > _FEW_FILES:
+            return
+        boundary = self._mirror.boundary() if self._mirror else frozenset()
+        for name in texts:
+            commit = history.origin(objects, commit_id, self._whole(name), boundary)
+            if commit is not None:
+                self._origins[name] = (files[name], commit)
+
+    def _look_back(self, last: Snapshot, names: Collection[str]) -> None:
+        boundary = self._mirror.boundary() if self._mirror else frozenset()
+        if len(names) <= _FEW_FILES:
+            with Objects.of(self._git, self._limits.reading) as objects:
+                self._remember_origins(objects, last.revision, last.files, names)
+            return
+        blobs = {self._whole(name): last.files[name] for name in names}
+        found = history.origins(self._git, last.revision, blobs, boundary, self._limits.reading)
+        for name in names:
+            commit = found.get(self._whole(name))
+            if commit is not None:
+                self._origins[name] = (last.files[name], commit)
+
+    def _whole(self, name: str) -> str:
+        """A file's path from the repository's root."""
+        path = self._address.path
+        if path.endswith(name) and len(self._last.files if self._last else ()) <= 1 and path.rpartition("/")[2] == name:
+            return path
+        return f"{path}/{name}" if path else name
+
+    def _notes(self, objects: Objects, commit_id: str) -> tuple[str, ...]:
+        former = self._last.revision if self._last else ""
+        if not former or former == commit_id:
+            return ()
+        if not history.is_rewritten(objects, self._git, former, commit_id, self._limits.reading):
+            return ()
+        return (f"the history of {self._address.ref} was rewritten: {former[:12]} is no ancestor of {commit_id[:12]}",)
+
+    def _check_signature(self, node: Node) -> None:
+        if self._signers is None:
+            return
+        config = {"gpg.ssh.allowedSignersFile": str(self._signers), **_NO_OTHERS}
+        arguments = [part for name, value in config.items() for part in ("-c", f"{name}={value}")]
+        code, _, said = self._git.run(
+            *arguments, "verify-commit", node.commit.id, within=self._limits.reading, allowed=(0, 1, 128)
+        )
+        if code != 0:
+            why = said or "it carries no signature"
+            raise SourceError(
+                f"{self.name}: revision {node.commit.id[:12]} by {node.commit.author} is not signed by anybody in "
+                f"{self._signers}: {why}"
+            )
+
+
+def _readable(signers: Path | None) -> Path | None:
+    if signers is None:
+        return None
+    try:
+        signers.open("rb").close()
+    except OSError as error:
+        raise SettingsError(f"--verify-signatures {signers}: {error.strerror}") from error
+    return signers.absolute()

@@ -1,0 +1,131 @@
+"""Which repository, ref and path a source's name stands for. Forbidden here: starting git, and any network.
+
+A name that could be taken for an option, or that holds a password, is refused before git ever sees it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+
+from reconciler.core.suggest import did_you_mean
+from reconciler.errors import SettingsError
+
+PREFIX = "git+"
+_SCHEMES = ("https", "http", "ssh", "git", "file")
+_PARAMETERS = ("ref", "path")
+_HELPER = re.compile(r"[A-Za-z0-9]+::")
+_SCP = re.compile(r"[\w.-]+@[\w.-]+:(?!/)")
+# git check-ref-format(1): what no ref may hold.
+_BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^/|/$|\.$|^@$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitAddress:
+    """A repository, and what of it is read.
+
+    Attributes:
+        url: what git fetches from; empty where the repository is read in its place.
+        ref: branch, tag, commit or ``HEAD``.
+        path: the folder or file of manifests within it, with ``/``; empty for all of it.
+        local: the work tree's or bare repository's folder, for one that is read in its place.
+    """
+
+    url: str
+    ref: str
+    path: str
+    local: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """For people: ``https://host/repo.git@main:manifests``."""
+        return f"{self.local or self.url}@{self.ref}{f':{self.path}' if self.path else ''}"
+
+
+def address_of(text: str, ref: str | None) -> GitAddress | None:
+    """Read a source's name; ``None`` where it names a folder or a file.
+
+    Raises:
+        SettingsError: it is meant as a repository, and cannot be one.
+    """
+    if text.startswith(PREFIX):
+        return _remote(text.removeprefix(PREFIX), ref)
+    if text.startswith("-"):
+        raise SettingsError(f"{text!r}: a source does not begin with a dash")
+    if _HELPER.match(text) or _SCP.match(text) or ("://" in text and not Path(text).exists()):
+        raise SettingsError(
+            f"{text!r}: write a repository as git+https://host/repo.git or git+ssh://user@host/repo.git"
+        )
+    if ref is None:
+        return GitAddress(url="", ref="HEAD", path="", local=Path(text)) if _is_bare(Path(text)) else None
+    return _in_place(Path(text), _checked_ref(ref))
+
+
+def _remote(text: str, ref: str | None) -> GitAddress:
+    parts = urlsplit(text)
+    if parts.scheme not in _SCHEMES:
+        raise SettingsError(
+            f"{PREFIX}{parts.scheme or '…'}: no repository is reached like this; write git+https, git+ssh, git+http, "
+            "git+git or git+file"
+        )
+    _check_host(parts.scheme, parts.netloc, parts.hostname or "", parts.path, has_password=bool(parts.password))
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    for name, _ in query:
+        if name not in _PARAMETERS:
+            raise SettingsError(f"?{name}=: a repository's address has ref and path{did_you_mean(name, _PARAMETERS)}")
+    given = dict(query)
+    if len(given) < len(query):
+        raise SettingsError("a repository's address says ref or path twice")
+    if ref is not None and given.get("ref", ref) != ref:
+        raise SettingsError(f"--ref {ref} and ?ref={given['ref']} differ; give one of them")
+    return GitAddress(
+        url=urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")),
+        ref=_checked_ref(ref or given.get("ref", "HEAD")),
+        path=_checked_path(given.get("path", "")),
+    )
+
+
+def _check_host(scheme: str, netloc: str, host: str, path: str, *, has_password: bool) -> None:
+    if scheme == "file":
+        if netloc or not path.startswith("/"):
+            raise SettingsError("git+file: write git+file:///absolute/path/of/repository")
+        return
+    if not host:
+        raise SettingsError(f"git+{scheme}: the address names no host")
+    if host.startswith("-") or netloc.startswith("-") or unquote(path).startswith(("-", "/-")):
+        raise SettingsError(f"git+{scheme}: neither host nor repository begins with a dash")
+    if has_password or (scheme in ("http", "https") and "@" in netloc):
+        raise SettingsError(
+            f"git+{scheme}: credentials do not belong into an address, which is logged; "
+            "set RECONCILER_GIT_TOKEN, or use a credential helper of git"
+        )
+
+
+def _checked_ref(ref: str) -> str:
+    if not ref or ref.startswith("-") or _BAD_REF.search(ref):
+        raise SettingsError(f"{ref!r} is no name of a branch, tag or commit")
+    return ref
+
+
+def _checked_path(path: str) -> str:
+    parts = [part for part in path.strip("/").split("/") if part not in ("", ".")]
+    odd = any(part in ("..", ".git") or part.startswith("-") or not part.isprintable() for part in parts)
+    if path.startswith("/") or odd or "\\" in path or ":" in path:
+        raise SettingsError(f"path={path!r}: write a folder within the repository, such as manifests")
+    return "/".join(parts)
+
+
+def _is_bare(path: Path) -> bool:
+    return (path / "HEAD").is_file() and (path / "objects").is_dir() and (path / "refs").is_dir()
+
+
+def _in_place(path: Path, ref: str) -> GitAddress:
+    """A path to a repository, or to something within its work tree."""
+    resolved = path.resolve()
+    for folder in (resolved, *resolved.parents):
+        if (folder / ".git").exists() or _is_bare(folder):
+            inside = _checked_path(resolved.relative_to(folder).as_posix())
+            return GitAddress(url="", ref=ref, path=inside, local=folder)
+    raise SettingsError(f"--ref {ref}: {path} does not stand in a git repository")

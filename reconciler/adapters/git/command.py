@@ -1,0 +1,245 @@
+"""Starting git so that nothing in a repository, and nothing in our own environment, makes it do more than we ask.
+
+No hook, submodule, external transport or prompt ever runs; every process has a bound on time and on what it says, and
+is ended with all its children. Forbidden here: knowing what is asked of git.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+from time import monotonic
+from typing import IO
+from urllib.parse import urlsplit
+
+from reconciler.errors import SourceError, SourceUnavailableError
+
+_MOST_SAID = 8192  # bytes of what git complains that are kept
+_STEP = 0.5  # seconds between looks of a watch
+TOKEN_VARIABLE = "RECONCILER_GIT_TOKEN"  # noqa: S105 - the name of a variable
+
+# What operators set for git as a whole and is theirs to say; everything else (GIT_DIR in a hook!) would mislead it.
+_KEPT = re.compile(
+    r"GIT_(SSH|SSH_COMMAND|SSH_VARIANT|ASKPASS|SSL_.*|PROXY_.*|CONFIG_GLOBAL|CONFIG_SYSTEM|HTTP_USER_AGENT)"
+)
+_SAFE = {
+    "core.hooksPath": os.devnull,
+    "core.fsmonitor": "false",
+    "credential.interactive": "false",
+    "fetch.recurseSubmodules": "false",
+    "fetch.showForcedUpdates": "false",
+    "gc.auto": "0",
+    "http.lowSpeedLimit": "1000",
+    "http.lowSpeedTime": "30",
+    "maintenance.auto": "false",
+    "protocol.ext.allow": "never",
+    "protocol.fd.allow": "never",
+    "transfer.bundleURI": "false",
+}
+_HELPER = f"""!f() {{ test "$1" = get && printf 'username=x-access-token\\npassword=%s\\n' "${TOKEN_VARIABLE}"; }}; f"""
+
+
+class Git:
+    """Starts git in one repository.
+
+    Args:
+        where: its arguments that name the repository.
+        config: configuration for every command, handed over in the environment, where no other user sees it.
+        token: for the login at the URL's host.
+        url: what may be talked to, by commands that are allowed to.
+    """
+
+    def __init__(
+        self, where: Sequence[str], config: Mapping[str, str] | None = None, *, url: str = "", token: str | None = None
+    ) -> None:
+        self._where = tuple(where)
+        self._config = dict(config or {})
+        self._url = url
+        self._token = token
+        self._running: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+        self.started = 0
+
+    def stop(self) -> None:
+        """End what runs now, and let nothing start any more until ``resume``."""
+        self._stopped = True
+        if self._running is not None:
+            _kill(self._running)
+
+    def resume(self) -> None:
+        """Let commands start again."""
+        self._stopped = False
+
+    def run(
+        self,
+        *arguments: str,
+        within: float,
+        most: int = 1 << 20,
+        network: Mapping[str, str] | None = None,
+        watch: Callable[[], str] | None = None,
+        allowed: Sequence[int] = (0,),
+    ) -> tuple[int, bytes, str]:
+        """Run a command to its end.
+
+        Args:
+            arguments: the command and its own arguments.
+            within: seconds after which it is ended.
+            most: bytes that it may print.
+            network: more configuration, for a command that may talk to the URL; ``None`` forbids it to talk at all.
+            watch: looked at now and then; says why the command must end, or nothing.
+            allowed: exit codes that are no error.
+
+        Returns:
+            Its exit code, what it printed, and what it said on standard error, fit to be shown.
+
+        Raises:
+            SourceError: it printed too much, or the watch ended it.
+            SourceUnavailableError: it took too long, or failed.
+        """
+        with self.process(*arguments, within=within, network=network, watch=watch) as started:
+            printed = _read(started.out, most)
+        said = self._fit(started.said())
+        if started.ended:
+            raise SourceUnavailableError(started.ended)
+        if len(printed) > most:
+            raise SourceError(f"the repository is too large: git {arguments[0]} prints over {most >> 20} MiB")
+        if started.code not in allowed:
+            raise SourceUnavailableError(said or f"git {arguments[0]} ended with code {started.code}")
+        return started.code, printed, said
+
+    @contextmanager
+    def process(
+        self,
+        *arguments: str,
+        within: float,
+        network: Mapping[str, str] | None = None,
+        watch: Callable[[], str] | None = None,
+    ) -> Iterator[Started]:
+        """Start a command to talk with; on leaving it is over, whatever it was doing."""
+        if self._stopped:
+            raise SourceUnavailableError("the reconciler is stopping")
+        with TemporaryFile() as complaints:
+            try:
+                process = subprocess.Popen(  # noqa: S603 - a list, no shell, and nothing in it begins with a dash
+                    ["git", *self._where, *arguments],  # noqa: S607 - git is found as the operator set it up
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=complaints,
+                    env=self._environment(network),
+                    start_new_session=True,
+                )
+            except FileNotFoundError:
+                raise SourceError("git is not installed; a repository as a source needs git 2.36 or newer") from None
+            self.started += 1
+            self._running = process
+            started = Started(process, complaints)
+            watchdog = threading.Thread(target=started.watch, args=(within, watch), daemon=True)
+            watchdog.start()
+            try:
+                yield started
+            finally:
+                self._running = None
+                started.close()
+                watchdog.join()
+
+    def _environment(self, network: Mapping[str, str] | None) -> dict[str, str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("GIT_", "RECONCILER_")) or _KEPT.fullmatch(name)
+        }
+        scheme = urlsplit(self._url).scheme
+        kept |= {
+            "GCM_INTERACTIVE": "never",
+            "GIT_ALLOW_PROTOCOL": ":".join(dict.fromkeys(("https", "ssh", scheme))) if network is not None else "none",
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_TERMINAL_PROMPT": "0",
+            "LC_ALL": "C",
+        }
+        if "GIT_SSH" not in kept:
+            kept.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=10")
+        settings = [*_SAFE.items(), *self._config.items(), *(network or {}).items()]
+        if network is not None and self._token and scheme in ("http", "https"):
+            host = f"{scheme}://{urlsplit(self._url).netloc}"
+            settings += [(f"credential.{host}.helper", ""), (f"credential.{host}.helper", _HELPER)]
+            kept[TOKEN_VARIABLE] = self._token
+        kept["GIT_CONFIG_COUNT"] = str(len(settings))
+        for number, (name, value) in enumerate(settings):
+            kept |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+        return kept
+
+    def _fit(self, said: str) -> str:
+        """The last lines of a complaint, without control characters and credentials."""
+        text = re.sub(r"://[^/@\s]+@", "://", said)
+        if self._token:
+            text = text.replace(self._token, "…")
+        lines = ["".join(c if c.isprintable() else " " for c in line).strip() for line in text.splitlines()]
+        return "; ".join([line for line in lines if line][-3:])[:500]
+
+
+class Started:
+    """A process of git that runs."""
+
+    def __init__(self, process: subprocess.Popen[bytes], complaints: IO[bytes]) -> None:
+        assert process.stdin is not None, "it was asked for"  # noqa: S101
+        assert process.stdout is not None, "it was asked for"  # noqa: S101
+        self.process = process
+        self.into: IO[bytes] = process.stdin
+        self.out: IO[bytes] = process.stdout
+        self.ended = ""
+        self.code = 0
+        self._complaints = complaints
+        self._over = threading.Event()
+        self._said = ""
+
+    def watch(self, within: float, watch: Callable[[], str] | None) -> None:
+        """End the process where it takes too long, or where the watch says so."""
+        end = monotonic() + within
+        while not self._over.wait(min(_STEP if watch else within, max(0.0, end - monotonic()))):
+            self.ended = (watch() if watch else "") or (
+                f"git did not end within {within:g} s" if monotonic() >= end else ""
+            )
+            if self.ended:
+                _kill(self.process)
+                return
+
+    def close(self) -> None:
+        """Let it end, or end it where it does not of itself."""
+        with suppress(OSError):
+            self.into.close()
+        if self.process.poll() is None and self.out.closed is False and self.out.read(1):
+            _kill(self.process)  # it had more to say than we want to hear
+        self.code = self.process.wait()
+        self._over.set()
+        self.out.close()
+        self._complaints.seek(0, os.SEEK_END)
+        self._complaints.seek(max(0, self._complaints.tell() - _MOST_SAID))
+        self._said = self._complaints.read().decode("utf-8", "replace")
+
+    def said(self) -> str:
+        """What it complained of."""
+        return self._said
+
+
+def _read(stream: IO[bytes], most: int) -> bytes:
+    """All that a stream holds, but at most one byte over the bound."""
+    return stream.read(most + 1)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it started."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def in_place(folder: Path) -> tuple[str, ...]:
+    """The arguments that name a repository of somebody else's, a work tree or a bare one."""
+    return ("-C", str(folder)) if (folder / ".git").exists() else ("--git-dir", str(folder))

@@ -1,0 +1,175 @@
+"""Our own copy of a remote repository: bare, without work tree, a cache that may be thrown away at any time.
+
+The first fetch is shallow, and no content over a manifest's cap ever comes. That a part is missing is told to git for
+the fetch alone: to every other command a missing object is simply missing, where git would otherwise fetch it, one
+connection for each. Forbidden here: reading objects.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import monotonic, sleep
+
+from reconciler.adapters.git.address import GitAddress
+from reconciler.adapters.git.command import Git
+from reconciler.core.files import MAX_FILE_BYTES
+from reconciler.errors import SourceError, SourceUnavailableError
+
+DEPTH = 100  # commits of history that the first fetch brings
+_FILTER = f"blob:limit={MAX_FILE_BYTES + 1}"
+_REF = "refs/reconciler/head"
+_MOST_PARTS = 2000  # loose folders and packs; beyond, a fresh copy is quicker to read
+_CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
+_DAMAGE = re.compile(
+    r"corrupt|bad object|unable to read|loose object|packfile|did not send all necessary|object file|truncated"
+    r"|index file|bad tree|broken|shallow file|invalid sha1|not a git repository: '",
+    re.IGNORECASE,
+)
+_NO_REF = re.compile(r"couldn't find remote ref|no such ref|unadvertised object|not our ref")
+_NO_LOGIN = re.compile(
+    r"authentication failed|permission denied|could not read (username|password)|403|401", re.IGNORECASE
+)
+_NOT_SHALLOW = "does not support shallow"
+
+
+class Mirror:
+    """The copy of one repository.
+
+    Args:
+        address: what it is a copy of.
+        data_dir: where copies are kept.
+        token: for the login.
+        within: seconds that a fetch may take.
+        largest: bytes that a fetch may bring.
+    """
+
+    def __init__(self, address: GitAddress, data_dir: Path, token: str | None, *, within: float, largest: int) -> None:
+        self._address = address
+        slug = re.sub(r"[^A-Za-z0-9.]+", "-", address.url.partition("://")[2]).strip("-.")[-60:]
+        digest = hashlib.blake2b(address.url.encode(), digest_size=6).hexdigest()
+        self.path = (data_dir / "git" / f"{slug}-{digest}.git").absolute()
+        self.git = Git(("--git-dir", str(self.path)), url=address.url, token=token)
+        self._within = within
+        self._largest = largest
+
+    def fetch(self) -> str:
+        """Fetch what is new; returns the id that the ref has now, of a commit or an annotated tag.
+
+        Raises:
+            SourceError: there is no such ref, or the repository is too large.
+            SourceUnavailableError: the repository cannot be reached, or not be read, for now.
+        """
+        with self._locked():
+            self._make()
+            try:
+                self._fetch()
+            except SourceUnavailableError as error:
+                raise self._worded(str(error)) from None
+            return self._fetched()
+
+    def boundary(self) -> frozenset[str]:
+        """The commits at which our copy of the history ends."""
+        try:
+            return frozenset((self.path / "shallow").read_text(encoding="ascii").split())
+        except (OSError, UnicodeError):
+            return frozenset()
+
+    def remove(self) -> None:
+        """Throw the copy away; the next fetch makes it anew."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _fetch(self) -> None:
+        known = (self.path / "FETCH_HEAD").exists() and (self.path / _REF).exists()
+        network = {
+            "remote.source.url": self._address.url,
+            "remote.source.promisor": "true",
+            "remote.source.partialCloneFilter": _FILTER,
+        }
+        arguments = ["fetch", "--quiet", "--no-tags", "--force", "--no-recurse-submodules", f"--filter={_FILTER}"]
+        depth = () if known else (f"--depth={DEPTH}",)
+        refspec = ("source", f"+{self._address.ref}:{_REF}")
+        try:
+            self.git.run(*arguments, *depth, *refspec, within=self._within, network=network, watch=self._too_large)
+        except SourceUnavailableError as error:
+            if not depth or _NOT_SHALLOW not in str(error):
+                raise
+            self.git.run(*arguments, *refspec, within=self._within, network=network, watch=self._too_large)
+
+    def _fetched(self) -> str:
+        """What the fetch has written down (gitrevisions(7), FETCH_HEAD)."""
+        with suppress(OSError):
+            match = re.match(
+                r"[0-9a-f]{40,64}", (self.path / "FETCH_HEAD").read_text(encoding="utf-8", errors="replace")
+            )
+            if match:
+                return match[0]
+        self.remove()
+        raise SourceUnavailableError(f"{self._address.name}: the fetch left nothing; the copy is made anew")
+
+    def _worded(self, said: str) -> SourceError:
+        name = self._address.name
+        if _NO_REF.search(said):
+            return SourceError(f"{name}: there is no {self._address.ref} in this repository ({said})")
+        if "within" in said and "git did not end" in said:
+            return SourceUnavailableError(f"{name}: {said}; is the host right, and does it answer?")
+        if _NO_LOGIN.search(said):
+            return SourceUnavailableError(
+                f"{name}: the login was refused; set RECONCILER_GIT_TOKEN, or a key or helper of git ({said})"
+            )
+        if _DAMAGE.search(said):
+            self.remove()
+            return SourceUnavailableError(f"{name}: the copy was damaged and is made anew ({said})")
+        return SourceUnavailableError(f"{name}: cannot be fetched: {said}")
+
+    def _make(self) -> None:
+        """A bare repository, or what is left of an earlier one, made fit to be used."""
+        try:
+            if self._parts() > _MOST_PARTS:
+                self.remove()
+            if not (self.path / "config").exists():
+                self.remove()
+                for folder in ("objects/info", "objects/pack", "refs/heads"):
+                    (self.path / folder).mkdir(parents=True)
+                (self.path / "HEAD").write_text("ref: refs/heads/none\n", encoding="ascii")
+                (self.path / "config").write_text(_CONFIG, encoding="ascii")
+            for pattern in ("*.lock", "refs/reconciler/*.lock", "objects/pack/tmp_*", "objects/tmp_*"):
+                for left in self.path.glob(pattern):  # by a fetch that was killed: we hold the lock, so nobody works
+                    left.unlink(missing_ok=True)
+        except OSError as error:
+            raise SourceError(f"{self.path}: the copy of the repository cannot be kept: {error.strerror}") from error
+
+    def _parts(self) -> int:
+        objects = self.path / "objects"
+        return sum(1 for _ in objects.glob("pack/*.pack")) + sum(1 for _ in objects.glob("0[0-7]/*")) * 32
+
+    def _too_large(self) -> str:
+        brought = 0
+        for part in self.path.glob("objects/pack/tmp_*"):
+            with suppress(OSError):
+                brought += part.stat().st_size
+        return f"the repository is too large: over {self._largest >> 20} MiB" if brought > self._largest else ""
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One fetch at a time, also among processes."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.with_suffix(".lock").open("w", encoding="ascii") as file:
+                end = monotonic() + self._within
+                while True:
+                    try:
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        break
+                    except BlockingIOError:
+                        if monotonic() > end:
+                            raise SourceUnavailableError(f"{self.path}: another process fetches for too long") from None
+                        sleep(0.02)
+                yield
+        except OSError as error:
+            raise SourceError(f"{self.path.parent}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,127 @@
+"""Real repositories for tests, made with the git command line; quick enough for hundreds of commits."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ENVIRONMENT = {
+    "PATH": os.environ["PATH"],
+    "HOME": "/nonexistent",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "A Developer",
+    "GIT_AUTHOR_EMAIL": "developer@example.com",
+    "GIT_COMMITTER_NAME": "A Developer",
+    "GIT_COMMITTER_EMAIL": "developer@example.com",
+}
+
+
+class Repository:
+    """A bare repository with one branch after another, written without a work tree."""
+
+    def __init__(self, path: Path, *, branch: str = "main") -> None:
+        self.path = path
+        self.branch = branch
+        self.files: dict[str, str | bytes] = {}
+        self._run("init", "--quiet", "--bare", f"--initial-branch={branch}", str(path), there=False)
+        self._run("config", "uploadpack.allowFilter", "true")
+        self._run("config", "gc.auto", "0")
+
+    @property
+    def url(self) -> str:
+        return f"git+file://{self.path}?ref={self.branch}"
+
+    def git(self, *arguments: str, given: bytes = b"", **environment: str) -> str:
+        return self._run(*arguments, given=given, **environment).decode().strip()
+
+    def _run(self, *arguments: str, given: bytes = b"", there: bool = True, **environment: str) -> bytes:
+        words = ["git", *(["--git-dir", str(self.path)] if there else []), *arguments]
+        done = subprocess.run(words, input=given, capture_output=True, check=False, env=ENVIRONMENT | environment)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout
+
+    def commit(self, subject: str = "Change", *, force: bool = False, author: str = "", **files: str | bytes | None) -> str:
+        """Commit ``files`` (name -> text, ``None`` removes; ``__`` in a name is a slash) in one process; the id."""
+        named = {name.replace("__", "/"): text for name, text in files.items()}
+        return self.write(subject, named, force=force, author=author)
+
+    def write(self, subject: str, files: dict[str, str | bytes | None], *, force: bool = False, author: str = "") -> str:
+        """As ``commit``, for any names; with ``force`` as a commit without a past."""
+        if force:
+            self.files = {}
+        self.files |= {name: text for name, text in files.items() if text is not None}
+        who = author or "A Developer <developer@example.com>"
+        parts = [f"commit refs/heads/{self.branch}\nauthor {who} {int(time.time())} +0100\n".encode()]
+        parts.append(f"committer A Developer <developer@example.com> {int(time.time())} +0000\n".encode())
+        parts.append(f"data {len(subject.encode())}\n{subject}\n".encode())
+        head = "" if force else self.head()
+        if head:
+            parts.append(f"from {head}\n".encode())
+        for name, text in files.items():
+            if text is None:
+                parts.append(f'D "{name}"\n'.encode())
+                self.files.pop(name, None)
+            else:
+                content = text.encode() if isinstance(text, str) else text
+                parts.append(f'M 100644 inline "{name}"\ndata {len(content)}\n'.encode() + content + b"\n")
+        self._run("fast-import", "--quiet", "--force", given=b"".join(parts))
+        return self.head()
+
+    def head(self) -> str:
+        done = subprocess.run(
+            ["git", "--git-dir", str(self.path), "rev-parse", "--verify", "--quiet", f"refs/heads/{self.branch}"],
+            capture_output=True, text=True, check=False, env=ENVIRONMENT,
+        )  # fmt: skip
+        return done.stdout.strip()
+
+    def tree(self, entries: bytes) -> str:
+        """Commit a tree written by hand (mktree's format, NUL-terminated), whatever it holds; the commit's id."""
+        tree = self._run("mktree", "-z", "--missing", given=entries).decode().strip()
+        return self.adopt(tree)
+
+    def adopt(self, tree: str) -> str:
+        """Commit a tree as the branch's newest."""
+        parents = ["-p", self.head()] if self.head() else []
+        commit = self.git("commit-tree", tree, *parents, "-m", "By hand")
+        self.git("update-ref", f"refs/heads/{self.branch}", commit)
+        return commit
+
+    def blob(self, content: bytes) -> str:
+        return self.git("hash-object", "-w", "--stdin", given=content)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path)
+
+
+def free_port() -> int:
+    with socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+        return int(made.getsockname()[1])
+
+
+@contextmanager
+def daemon(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """``git daemon`` on loopback, serving every repository in a folder."""
+    process = subprocess.Popen(
+        ["git", "daemon", "--reuseaddr", f"--port={port}", "--listen=127.0.0.1", "--export-all",
+         f"--base-path={folder}", str(folder)],
+        env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    end = time.monotonic() + 10
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        assert time.monotonic() < end, "git daemon does not answer"
+        time.sleep(0.02)
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait()
