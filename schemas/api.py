@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from schemas.annotations import ApiAnnotations
 from schemas.base import (
     Description,
     Duration,
@@ -70,12 +71,14 @@ class InlineApi(ApiSpec):
 
     name: Name
     labels: Labels = Field(default={})
+    annotations: ApiAnnotations = Field(default={})
 
 
 class ApiMetadata(Metadata):
     """An Api also says which Application it belongs to."""
 
     application: Name = Field(description="The Application that it belongs to, by name.")
+    annotations: ApiAnnotations = Field(default={})
 
 
 class Api(Manifest):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from schemas.annotations import ApplicationMetadata
 from schemas.api import InlineApi, Policies
 from schemas.base import Description, Manifest, Strict
 from schemas.request import Headers, Parameters, Url
@@ -43,4 +44,5 @@ class Application(Manifest):
     """A service whose endpoints are called."""
 
     kind: Annotated[Literal["Application"], Field(description="Application")]
+    metadata: ApplicationMetadata = Field(description="What it is called, how it is labelled, whether its jobs may go.")
     spec: ApplicationSpec = Field(description="Where the service is, and what its Apis share.")

@@ -30,6 +30,8 @@ _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"(?:\d{1,9}d)?(?:\d{1,9}h)?(?:\d{1,9}m(?!s))?(?:\d{1,9}s)?(?:\d{1,9}ms)?", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+)(ms|[dhms])", re.ASCII)
 _DURATION_PATTERN = r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$"
+_PATTERN = re.compile(r"^[a-z0-9*]([-a-z0-9*]*[a-z0-9*])?$")
+_LONGEST_NAME = 63
 
 # Bidirectional controls can make a name read as another one (Unicode TR 36, section 2.4).
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -96,6 +98,17 @@ def clean_text(value: str) -> str:
     return value
 
 
+def check_pattern(value: str) -> str:
+    """Accept a name, or one in which ``*`` stands for any characters, none included.
+
+    Raises:
+        ValueError: it could match no name.
+    """
+    if len(value) > _LONGEST_NAME or not _PATTERN.fullmatch(value):
+        raise ValueError("write a name, or a pattern such as billing-*: lower-case letters, digits, dashes and *")
+    return value
+
+
 def check_zone(value: str) -> str:
     """Accept the name of an IANA zone that this machine knows.
 
@@ -121,6 +134,13 @@ Name = Annotated[
     StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"),
     Field(description="A DNS label: lower-case letters, digits and dashes, at most 63 characters."),
 ]
+Pattern = Annotated[
+    str,
+    AfterValidator(check_pattern),
+    WithJsonSchema(
+        {"type": "string", "pattern": _PATTERN.pattern, "maxLength": 63, "examples": ["billing", "billing-*"]}
+    ),
+]
 LabelValue = Annotated[str, StringConstraints(max_length=253), AfterValidator(clean_text)]
 ShortText = Annotated[str, AfterValidator(clean_text), StringConstraints(min_length=1, max_length=253)]
 Description = Annotated[
@@ -137,6 +157,14 @@ Labels = Annotated[
     Mapping[ShortText, LabelValue],
     Field(description="Free key-value pairs for people and filters."),
 ]
+AnnotationValues = Mapping[ShortText, Annotated[str, StringConstraints(max_length=4096), AfterValidator(clean_text)]]
+Annotations = Annotated[
+    AnnotationValues,
+    Field(
+        description="Free key-value pairs for tools; no key begins with `reconciler/`.",
+        json_schema_extra={"propertyNames": {"minLength": 1, "maxLength": 253, "not": {"pattern": "^reconciler/"}}},
+    ),
+]
 
 
 class Metadata(Strict):
@@ -144,9 +172,7 @@ class Metadata(Strict):
 
     name: Name
     labels: Labels = Field(default={})
-    annotations: Mapping[ShortText, Annotated[str, StringConstraints(max_length=4096), AfterValidator(clean_text)]] = (
-        Field(default={}, description="Free key-value pairs for tools.")
-    )
+    annotations: Annotations = Field(default={})
 
 
 class Manifest(Strict):

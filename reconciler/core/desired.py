@@ -1,29 +1,61 @@
 """All manifests together to jobs: references, names that are taken, and which Applications are held.
 
-A mistake holds back the Application that it is in and no other. Forbidden here: reading text, and merging defaults
-(``reconciler.core.inherit``).
+A mistake holds back the Application that it is in and no other. Forbidden here: reading text, merging defaults
+(``core.inherit``), and the rules of environments, windows and renames (``core.environments``,
+``core.desired_windows``, ``core.desired_renames``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from reconciler.core.declared import (
+    DeclaredApi,
+    DeclaredApplication,
+    DeclaredEnvironment,
+    ParsedFile,
+    problem_at,
+)
+from reconciler.core.desired_renames import rename_problems
+from reconciler.core.desired_windows import DesiredWindows, windows_together
+from reconciler.core.environments import (
+    Choice,
+    Complaint,
+    PatchedApplication,
+    Patches,
+    Patching,
+    Refused,
+    Targets,
+    blame,
+    choose,
+    complaints,
+    doubled,
+    patched_api,
+    still_good,
+    told,
+)
 from reconciler.core.inherit import Inheritance, faults_alone
-from reconciler.core.manifests import DeclaredApi, DeclaredApplication, ParsedFile
 from reconciler.core.model import FreezeWindow, Job, JobKey, Problem
+from reconciler.core.patches import Refusal
 from reconciler.core.suggest import did_you_mean, excerpt
-from reconciler.core.yaml import Place
 
 
 class _Resolved(NamedTuple):
-    """What became of an Api, for as long as it and its Application are the same objects."""
+    """What became of an Api, for as long as it, its Application and its patches are the same.
+
+    Attributes:
+        application: as it is in the environment.
+        api: as its manifest has it.
+    """
 
     application: DeclaredApplication
     api: DeclaredApi
-    job: Job | None
-    problems: tuple[Problem, ...]
+    patches: Patches
+    job: Job | None = None
+    problems: tuple[Problem, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +64,8 @@ class Desired:
 
     Attributes:
         jobs: of every Application that is not held.
-        applications: every valid Application, held or not, by name; of two of one name the first.
+        applications: every valid Application, held or not, by name, as it is in the environment; of two of one name
+            the first.
         held: Applications with problems, and the problems; none of their jobs is in ``jobs``.
         problems: every problem of every file, by place, those of held Applications included.
         broken: files that cannot be read, or whose documents cannot be attributed to an Application: something may
@@ -40,8 +73,8 @@ class Desired:
         windows: the valid freeze windows, by name.
         held_windows: names of freeze windows with problems; what is stored of them stays.
         windows_unknown: a freeze window may be declared where nothing can be read: none is removed.
-        renames: new key -> old key, as annotated.
-        environment: whose patches were applied; empty for none.
+        renames: new key -> old key, as annotated, of ``jobs``.
+        environment: the chosen one; empty for none. Where it cannot be used, every Application is held.
     """
 
     jobs: Mapping[JobKey, Job]
@@ -55,44 +88,73 @@ class Desired:
     windows_unknown: bool = False
     renames: Mapping[JobKey, JobKey] = field(default_factory=dict)
     environment: str = ""
+    chosen: DeclaredEnvironment | None = field(default=None, repr=False, compare=False)
+    patched: Mapping[str, PatchedApplication] = field(default_factory=dict, repr=False, compare=False)
+
+    def files_of(self, key: JobKey) -> frozenset[str]:
+        """Every file that has a say in a job: its Api's, its Application's, the environment's if that patches it."""
+        found = self.resolved.get(key)
+        if found is None:
+            return frozenset()
+        files = {found.api.file, found.application.file}
+        if self.chosen and (found.patches or self.patched[key.application].patches):
+            files.add(self.chosen.file)
+        return frozenset(files)
 
 
-def build(files: Mapping[str, ParsedFile], previous: Desired | None = None) -> Desired:
+def build(
+    files: Mapping[str, ParsedFile],
+    previous: Desired | None = None,
+    environment: str | None = None,
+    source: str = ".",
+) -> Desired:
     """Put the declarations of all files together.
 
     Args:
         files: by path.
-        previous: an earlier result; jobs whose Api and Application are the same objects as then are taken from it.
+        previous: an earlier result; jobs whose Api, Application and patches are the same as then are taken from it.
+        environment: the name of the Environment whose patches are applied.
+        source: what the files are called together, for a problem that stands in none of them.
     """
-    building = _Building(files, previous.resolved if previous else {})
+    building = _Building(files, previous)
     building.take_problems()
     building.take_applications()
+    building.take_environment(environment or None, source)
     building.take_apis()
-    return building.finished()
+    building.take_patches()
+    building.take_renames()
+    return building.finished(environment or "")
 
 
 class _Building:
-    def __init__(self, files: Mapping[str, ParsedFile], known: Mapping[JobKey, _Resolved]) -> None:
+    def __init__(self, files: Mapping[str, ParsedFile], previous: Desired | None) -> None:
         self.files = [files[name] for name in sorted(files)]
-        self.known = known
+        self.previous = previous
         self.problems: list[Problem] = []
         self.held: dict[str, list[Problem]] = {}
         self.broken = {each.file for each in self.files if each.broken}
+        self.unread = frozenset(self.broken)
         self.applications: dict[str, DeclaredApplication] = {}
         self.resolved: dict[JobKey, _Resolved] = {}
-        self.unread = frozenset(self.broken)
+        self.unresolved: dict[JobKey, DeclaredApi] = {}
+        self.renamed: list[DeclaredApi] = []
         self.flawed: set[str] = set()  # names of Applications with problems of their own
         self.doubled: set[str] = set()
         self.twice: set[JobKey] = set()
+        self.environments = [each for file in self.files for each in file.environments]
+        self.faulty = [each for file in self.files for each in file.flawed]
+        self.choice = Choice()
+        self.patching = Patching(None)
 
     def take_problems(self) -> None:
         """What is wrong with single documents."""
         for file in self.files:
             self.problems.extend(file.problems)
-            for flawed in file.flawed:
+        for flawed in self.faulty:
+            if flawed.application:
                 self.held.setdefault(flawed.application, []).extend(flawed.problems)
-                if flawed.kind == "Application":
-                    self.flawed.add(flawed.application)
+            if flawed.kind == "Application":
+                self.flawed.add(flawed.application)
 
     def take_applications(self) -> None:
         """Every Application by its name, and the names that are taken twice."""
@@ -101,73 +163,185 @@ class _Building:
                 first = self.applications.setdefault(each.name, each)
                 if first is not each:
                     self._same_name(first, each)
+        names = self.applications.keys() | self.flawed
         for file in self.files:
-            if any(each.application not in self.applications.keys() | self.flawed for each in file.flawed):
+            if any(each.application and each.application not in names for each in file.flawed):
                 self.broken.add(file.file)  # whose Api it is, is as uncertain as with a name that is misspelt
+
+    def take_environment(self, name: str | None, source: str) -> None:
+        """The chosen environment and its Applications; where it cannot be used, everything is held."""
+        self.choice = choose(name, self.environments, self.faulty, self.unread)
+        self.patching = Patching(self.choice.environment, self.previous.patched if self.previous else None)
+        for each in [*self.applications.values()]:
+            self.applications[each.name] = self.patching.application(each).declared
+        if self.choice.refused:
+            problem = Problem(file=source, line=1, column=1, field="", message=self.choice.refused)
+            self.problems.append(problem)
+            for each_name in self._names:
+                self.held.setdefault(each_name, []).append(problem)
 
     def take_apis(self) -> None:
         """Every Api as a job, and the Apis that have no Application or a name that is taken."""
+        known = self.previous.resolved if self.previous else {}
         inheritances: dict[str, Inheritance] = {}
+        uncertain = self.doubled | {name for name, each in self.patching.applications.items() if each.refusals}
         for file in self.files:
             for api in file.apis:
-                name = api.key.application
+                key, name = api.key, api.key.application
+                if api.renamed_from is not None:
+                    self.renamed.append(api)
                 application = self.applications.get(name)
                 if application is None:
                     self._orphan(api)
-                elif name in self.doubled:
-                    self._alone(api)  # which of the two Applications it would inherit from is not known
-                elif api.key in self.resolved:
-                    self._same_api(self.resolved[api.key].api, api)
-                elif (old := self.known.get(api.key)) and old.api is api and old.application is application:
-                    self.resolved[api.key] = old
+                elif name in uncertain:
+                    self._alone(api)  # what it would inherit is not known
+                elif key in self.resolved:
+                    self._same_api(self.resolved[key].api, api)
                 else:
+                    patches = self.patching.patches_of(key)
+                    old = known.get(key)
+                    if old and old.api is api and old.application is application and _holds(old, patches):
+                        self.resolved[key] = old if old.patches == patches else old._replace(patches=patches)
+                        continue
                     if name not in inheritances:
                         inheritances[name] = Inheritance(application)
-                    self.resolved[api.key] = _resolve(application, api, inheritances[name])
+                    self.resolved[key] = self._resolve(application, api, patches, inheritances[name])
 
-    def finished(self) -> Desired:
+    def take_patches(self) -> None:
+        """What is wrong with the environments: with the chosen one it holds Applications, with others nobody."""
+        self.problems.extend(doubled(self.environments))
+        if not self.environments:
+            return
+        targets = Targets(self._names, self._keys, self.flawed, self._hint)
+        for environment in self.environments:
+            is_chosen = environment is self.choice.environment
+            for complaint in complaints(environment, targets):
+                self._complain(complaint, holds=is_chosen)
+            if is_chosen:
+                for complaint in told(environment, self._refused()):
+                    self._complain(complaint, holds=True)
+
+    def take_renames(self) -> None:
+        """What is wrong with the annotations that name a job to be taken over."""
+        for api, problem in rename_problems(self.renamed, self._where):
+            self._hold(api.key.application, problem)
+
+    def finished(self, environment: str) -> Desired:
         """All of it, frozen; what is held has no jobs."""
         for key, each in self.resolved.items():
             for problem in each.problems:
                 self._hold(key.application, problem)
+        windows = self._windows()
+        jobs = {
+            key: each.job
+            for key, each in self.resolved.items()
+            if each.job is not None and key.application not in self.held
+        }
         return Desired(
-            jobs={
-                key: each.job
-                for key, each in self.resolved.items()
-                if each.job is not None and key.application not in self.held
-            },
+            jobs=jobs,
             applications=self.applications,
             held={name: _by_place(problems) for name, problems in sorted(self.held.items())},
-            problems=_by_place(self.problems),
+            problems=_by_place((*self.problems, *windows.problems)),
             broken=frozenset(self.broken),
             resolved=self.resolved,
+            windows=windows.valid,
+            held_windows=windows.held,
+            windows_unknown=bool(self.unread),
+            renames={api.key: api.renamed_from for api in self.renamed if api.renamed_from and api.key in jobs},
+            environment=environment,
+            chosen=self.choice.environment,
+            patched=self.patching.applications,
         )
+
+    def _windows(self) -> DesiredWindows:
+        declared = (each for file in self.files for each in file.windows)
+        return windows_together(declared, self.faulty, self._names, self._hint)
+
+    @property
+    def _names(self) -> Collection[str]:
+        """Every Application that there is, with problems or without."""
+        return self.applications.keys() | self.flawed
+
+    @property
+    def _keys(self) -> Collection[JobKey]:
+        """Every Api that there is, with problems or without."""
+        flawed = {JobKey(each.application, each.name) for each in self.faulty if each.kind == "Api"}
+        return (
+            self.resolved.keys() | self.unresolved.keys() | flawed
+            if flawed or self.unresolved
+            else self.resolved.keys()
+        )
+
+    def _where(self, key: JobKey) -> str | None:
+        """File and line of an Api that is declared."""
+        api = self.resolved[key].api if key in self.resolved else self.unresolved.get(key)
+        if api is not None:
+            return f"{api.file}:{api.line}"
+        flawed = (each for each in self.faulty if each.kind == "Api" and (each.application, each.name) == key)
+        return next((f"{each.problems[0].file}:{each.place.line}" for each in flawed), None)
+
+    def _refused(self) -> Iterator[Refused]:
+        for name, application in self.patching.applications.items():
+            yield from (Refused(name, "", refusal) for refusal in application.refusals)
+        for key, each in self.resolved.items():
+            if each.refusals:
+                yield from (Refused(*key, refusal) for refusal in each.refusals)
+
+    def _resolve(
+        self, application: DeclaredApplication, api: DeclaredApi, patches: Patches, inheritance: Inheritance
+    ) -> _Resolved:
+        resolved = _Resolved(application, api, patches)
+        declared = patched_api(api, patches)
+        if isinstance(declared, tuple):
+            return resolved._replace(refusals=declared)
+        result = inheritance.job(declared)
+        if isinstance(result, Job):
+            return resolved._replace(job=result)
+        of_application = self.patching.applications[application.name].patches
+        problems, refusals = [], []
+        for fault in result:
+            if (refusal := blame(fault, patches, of_application)) is not None:
+                refusals.append(refusal)
+            else:
+                problems.append(_problem(api, fault.field, fault.message))
+        return resolved._replace(problems=tuple(problems), refusals=tuple(refusals))
 
     def _hold(self, application: str, problem: Problem) -> None:
         self.problems.append(problem)
         self.held.setdefault(application, []).append(problem)
+
+    def _complain(self, complaint: Complaint, *, holds: bool) -> None:
+        self.problems.append(complaint.problem)
+        if holds and complaint.application:
+            self.held.setdefault(complaint.application, []).append(complaint.problem)
+
+    def _hint(self, name: str) -> str:
+        """What an Application's name was probably meant to be, or where it may stand."""
+        hint = did_you_mean(name, self._names)
+        if hint or not self.unread:
+            return hint
+        return f"; it may stand in {min(self.unread)}, which cannot be read in full"
 
     def _same_name(self, first: DeclaredApplication, second: DeclaredApplication) -> None:
         pairs = [(second, first)] if first.name in self.doubled else [(second, first), (first, second)]
         self.doubled.add(first.name)
         for one, other in pairs:
             message = f"another Application has this name: {other.file}:{other.name_place.line}"
-            self._hold(one.name, _problem(one.file, one.name_place, "metadata.name", message))
+            self._hold(one.name, problem_at(one.file, one.name_place, "metadata.name", message))
 
     def _same_api(self, first: DeclaredApi, second: DeclaredApi) -> None:
         pairs = [(second, first)] if first.key in self.twice else [(second, first), (first, second)]
         self.twice.add(first.key)
         for one, other in pairs:
-            path = "metadata.name" if one.field == "spec" else f"{one.field}.name"
             place = f"{other.file}:{other.place_of('name').line}"
             message = f"another Api of {one.key.application} has this name: {place}"
-            self._hold(one.key.application, _problem(one.file, one.place_of("name"), path, message))
+            self._hold(one.key.application, _problem(one, "name", message))
 
     def _alone(self, api: DeclaredApi) -> None:
         """Every problem is told at once, also of an Api that cannot become a job for its Application's sake."""
+        self.unresolved.setdefault(api.key, api)
         for fault in faults_alone(api):
-            place = api.place_of(fault.field)
-            self._hold(api.key.application, _problem(api.file, place, f"{api.field}.{fault.field}", fault.message))
+            self._hold(api.key.application, _problem(api, fault.field, fault.message))
 
     def _orphan(self, api: DeclaredApi) -> None:
         """Its Application was removed, misspelt or stands in what cannot be read: then that one must lose nothing."""
@@ -175,29 +349,22 @@ class _Building:
         if name in self.flawed:  # that it has problems is known
             self._alone(api)
             return
+        self.unresolved.setdefault(api.key, api)
         unread = sorted(self.unread - {api.file}) or sorted(self.unread)
-        hint = did_you_mean(name, self.applications.keys() | self.flawed)
+        hint = did_you_mean(name, self._names)
         if unread and not hint:
             hint = f"; it may stand in {unread[0]}, which cannot be read in full"
-        place = api.place_of("application")
-        message = f"there is no Application `{excerpt(name)}`{hint}"
-        self._hold(name, _problem(api.file, place, "metadata.application", message))
+        self._hold(name, _problem(api, "application", f"there is no Application `{excerpt(name)}`{hint}"))
         self.broken.add(api.file)
 
 
-def _resolve(application: DeclaredApplication, api: DeclaredApi, inheritance: Inheritance) -> _Resolved:
-    result = inheritance.job(api)
-    if isinstance(result, Job):
-        return _Resolved(application, api, result, ())
-    problems = (
-        _problem(api.file, api.place_of(fault.field), f"{api.field}.{fault.field}", fault.message) for fault in result
-    )
-    return _Resolved(application, api, None, tuple(problems))
+def _holds(old: _Resolved, patches: Patches) -> bool:
+    return old.patches == patches or still_good(old.patches, patches, clean=not (old.problems or old.refusals))
 
 
-def _problem(file: str, place: Place, path: str, message: str) -> Problem:
-    return Problem(file=file, line=place.line, column=place.column, field=path, message=message)
+def _problem(api: DeclaredApi, name: str, message: str) -> Problem:
+    return problem_at(api.file, api.place_of(name), api.path_of(name), message)
 
 
 def _by_place(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    return tuple(sorted(problems, key=lambda problem: (problem.file, problem.line, problem.column)))
+    return tuple(sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line, problem.column)))

@@ -6,37 +6,28 @@ Forbidden here: looking at a third manifest. What cannot become a job is said as
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from pydantic import BaseModel
 
-from reconciler.core.manifests import DeclaredApi, DeclaredApplication
+from reconciler.core.declared import DeclaredApi, DeclaredApplication
 from reconciler.core.model import Expectation, HttpRequest, Job, RetryPolicy, Schedule
 from reconciler.core.requests import address_fault, compose
-from reconciler.core.schedules import resolve
+from reconciler.core.schedules import Fault, fault_of, given_twice, resolve
 from reconciler.errors import ScheduleError
 from schemas.api import ApiSpec
 from schemas.request import Expect, Retry
-from schemas.schedule import Bounds
 from schemas.schedule import Schedule as DeclaredSchedule
 
 # Sending again does no harm with these (RFC 9110, section 9.2.2).
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 # Policies that are inherited whole; their defaults are those of ``Job``.
 _PLAIN: Final = ("timeout", "concurrency_policy", "starting_deadline", "catch_up", "delivery", "jitter")
-_BOUNDS: Final = (("timeZone", "time_zone"), ("startsAt", "starts_at"), ("endsAt", "ends_at"))
-
-
-class Fault(NamedTuple):
-    """Why an Api cannot become a job: the field within its spec, and what is wrong."""
-
-    field: str
-    message: str
 
 
 class Inheritance:
@@ -51,10 +42,10 @@ class Inheritance:
     def job(self, api: DeclaredApi) -> Job | tuple[Fault, ...]:
         """The Api as a job, or every fault that stands in the way."""
         spec = api.spec
-        faults = [*_given_twice(spec)]
+        faults = [*given_twice(spec.schedule, spec)]
         if (fault := address_fault(spec.request, self._spec.base_url)) is not None:
             faults.append(Fault("request", fault))
-        schedule = _scheduled(spec, spec.time_zone or self._own.time_zone or "UTC", str(api.key))
+        schedule = _scheduled(spec, spec.time_zone or self._own.time_zone or "UTC", api.seed)
         if isinstance(schedule, Fault):
             return (*faults, schedule)
         return tuple(faults) if faults else self._job(api, schedule)
@@ -73,6 +64,7 @@ class Inheritance:
             "delivery": "atLeastOnce" if request.method in _IDEMPOTENT else "atMostOnce",
             "suspend": spec.suspend or self._spec.suspend,
             "max_concurrency": self._spec.limits.concurrency,
+            "derived_from": "" if api.renamed_from is None else str(api.renamed_from),
         }
         for name in _PLAIN:
             value = getattr(spec, name)
@@ -106,7 +98,7 @@ class Inheritance:
 def digest(job: Job) -> str:
     """Of everything a job says but where it says it: 32 hexadecimal digits, the same on every machine."""
     schedule, request, expect, retry = job.schedule, job.request, job.expect, job.retry
-    content = (
+    content: tuple[Any, ...] = (
         job.key,
         job.description,
         sorted(job.labels.items()),
@@ -118,6 +110,8 @@ def digest(job: Job) -> str:
         (_plain(job.timeout), job.concurrency_policy, _plain(job.starting_deadline), job.catch_up, job.delivery),
         (_plain(job.jitter), job.suspend, job.max_concurrency),
     )
+    if job.derived_from:  # so that the digests of all other jobs stay what they are
+        content += (job.derived_from,)
     return sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()[:32]
 
 
@@ -135,8 +129,8 @@ def _fields(model: BaseModel | None) -> dict[str, Any]:
 
 def faults_alone(api: DeclaredApi) -> tuple[Fault, ...]:
     """What is wrong with an Api by itself, for when its Application has problems of its own."""
-    schedule = _scheduled(api.spec, api.spec.time_zone or "UTC", str(api.key))
-    return (*_given_twice(api.spec), *((schedule,) if isinstance(schedule, Fault) else ()))
+    schedule = _scheduled(api.spec, api.spec.time_zone or "UTC", api.seed)
+    return (*given_twice(api.spec.schedule, api.spec), *((schedule,) if isinstance(schedule, Fault) else ()))
 
 
 def _scheduled(spec: ApiSpec, zone: str, seed: str) -> Schedule | Fault:
@@ -144,15 +138,7 @@ def _scheduled(spec: ApiSpec, zone: str, seed: str) -> Schedule | Fault:
     try:
         return _resolved(spec.schedule, zone, spec.starts_at, spec.ends_at, seed if "H" in text.upper() else "")
     except ScheduleError as error:
-        field = "endsAt" if spec.ends_at is not None and str(error).startswith("endsAt") else "schedule"
-        return Fault(field, str(error))
-
-
-def _given_twice(spec: ApiSpec) -> Iterator[Fault]:
-    if isinstance(spec.schedule, Bounds):
-        for alias, name in _BOUNDS:
-            if getattr(spec, name) is not None and getattr(spec.schedule, name) is not None:
-                yield Fault(alias, f"`{alias}` is given twice, here and in `schedule`; remove one of them")
+        return fault_of(error, spec)
 
 
 @lru_cache(maxsize=4096)

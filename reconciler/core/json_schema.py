@@ -11,12 +11,14 @@ from pydantic import Field, TypeAdapter
 
 from schemas.api import Api
 from schemas.application import Application
+from schemas.environment import Environment
+from schemas.freeze_window import FreezeWindow
 
-_Manifest = Annotated[Application | Api, Field(discriminator="kind")]
+_Manifest = Annotated[Application | Api | FreezeWindow | Environment, Field(discriminator="kind")]
 
 
 def manifest_schema() -> dict[str, Any]:
-    """One schema (draft 2020-12) for a document of either kind, told apart by ``kind``."""
+    """One schema (draft 2020-12) for a document of any kind, told apart by ``kind``."""
     generated = TypeAdapter(_Manifest).json_schema(by_alias=True, mode="validation")
     generated.pop("discriminator")  # OpenAPI's word: JSON Schema knows `oneOf` alone
     for definition in generated["$defs"].values():
@@ -28,7 +30,8 @@ def manifest_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:reconciler:manifest:v1",
         "title": "Reconciler manifest",
-        "description": "An Application, or an Api of one: an HTTP call and the schedule on which it is made.",
+        "description": "An Application; an Api of one: an HTTP call and the schedule on which it is made; "
+        "a FreezeWindow in which nothing is called; an Environment in which some of it is different.",
         "type": "object",
         **generated,
     }

@@ -8,106 +8,51 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain
-from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
+from reconciler.core.annotations import annotation_faults, renamed_from
+from reconciler.core.declared import (
+    DeclaredApi,
+    DeclaredApplication,
+    DeclaredEnvironment,
+    DeclaredWindow,
+    Flawed,
+    ParsedFile,
+    Path,
+    packed_places,
+    problem_at,
+)
+from reconciler.core.desired_windows import declare_window, window_faults
 from reconciler.core.model import JobKey, Problem
+from reconciler.core.patches import declare_environment
 from reconciler.core.schedules import loose_fault
+from reconciler.core.suggest import closest
 from reconciler.core.wording import describe, did_you_mean_choice, explain
 from reconciler.core.yaml import Document, Place, field_name, read
 from reconciler.core.yaml_values import MAX_PROBLEMS
-from schemas.api import Api, ApiSpec
+from schemas.annotations import RENAMED_FROM
+from schemas.api import Api
 from schemas.application import Application
 from schemas.base import API_VERSION
+from schemas.environment import Environment
+from schemas.freeze_window import FreezeWindow
 
-_KINDS: Final[Mapping[str, type[Application | Api]]] = {"Application": Application, "Api": Api}
+__all__ = ["DeclaredApi", "DeclaredApplication", "Flawed", "ParsedFile", "parse"]
+
+Kind = Application | Api | FreezeWindow | Environment
+
+_KINDS: Final[Mapping[str, type[Kind]]] = {
+    "Application": Application,
+    "Api": Api,
+    "FreezeWindow": FreezeWindow,
+    "Environment": Environment,
+}
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-# Where these stand is kept, because a problem that takes a second manifest to see may be with them. It is kept packed:
-# as objects, the places of 10,000 Apis are 12 MB.
-_PLACED: Final = ("application", "endsAt", "name", "request", "schedule", "startsAt", "timeZone")
-_PACKED: Final = Struct(f"<{2 * len(_PLACED)}I")
 # With a fault in one of these it is not certain whose document it is.
 _IDENTITY: Final = frozenset({(), ("kind",), ("metadata",), ("metadata", "name"), ("metadata", "application")})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class DeclaredApplication:
-    """A valid Application and where it stands; two of them are equal only if they are one."""
-
-    manifest: Application
-    file: str
-    line: int
-    column: int
-    name_place: Place
-
-    @property
-    def name(self) -> str:
-        """The Application's name."""
-        return self.manifest.metadata.name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class DeclaredApi:
-    """A valid Api, of its own document or inline, and where it stands; two are equal only if they are one.
-
-    Attributes:
-        field: the path of what ``spec`` holds: ``spec`` or ``spec.apis[3]``.
-        places: where the values of some fields stand, for ``place_of``.
-    """
-
-    key: JobKey
-    spec: ApiSpec
-    labels: Mapping[str, str]
-    file: str
-    line: int
-    column: int
-    field: str
-    places: bytes
-
-    def place_of(self, name: str) -> Place:
-        """Where the value of a field stands (one of those that problems are found with), or else the Api."""
-        index = 2 * _PLACED.index(name)
-        line, column = _PACKED.unpack(self.places)[index : index + 2]
-        return Place(line, column) if line else Place(self.line, self.column)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flawed:
-    """A document with problems, as far as it can be told whose it is.
-
-    Attributes:
-        kind: ``Application`` or ``Api``.
-        application: the Application that it is or belongs to.
-        problems: what is wrong with it.
-    """
-
-    kind: str
-    application: str
-    problems: tuple[Problem, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParsedFile:
-    """What one file declares.
-
-    Attributes:
-        applications: the valid ones.
-        apis: the valid ones, those within valid Applications included.
-        flawed: documents with problems that can be attributed.
-        problems: every problem, those of ``flawed`` included, by place.
-        broken: some of the file cannot be read, or not be attributed: what it declares is not fully known.
-    """
-
-    file: str
-    applications: tuple[DeclaredApplication, ...] = ()
-    apis: tuple[DeclaredApi, ...] = ()
-    flawed: tuple[Flawed, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    broken: bool = False
 
 
 class _Fault(NamedTuple):
@@ -135,6 +80,8 @@ class _Reading:
         self.file = file
         self.applications: list[DeclaredApplication] = []
         self.apis: list[DeclaredApi] = []
+        self.windows: list[DeclaredWindow] = []
+        self.environments: list[DeclaredEnvironment] = []
         self.flawed: list[Flawed] = []
         self.problems: list[Problem] = []
         self.broken = False
@@ -146,8 +93,12 @@ class _Reading:
             self._refuse(document, faults)
         elif isinstance(manifest, Application):
             self._declare_application(document, manifest)
-        else:
+        elif isinstance(manifest, Api):
             self._declare_api(document, manifest)
+        elif isinstance(manifest, FreezeWindow):
+            self.windows.append(declare_window(manifest, document, self.file))
+        else:
+            self.environments.append(declare_environment(manifest, document, self.file))
 
     def finished(self) -> ParsedFile:
         """All of it, frozen."""
@@ -155,6 +106,8 @@ class _Reading:
             file=self.file,
             applications=tuple(self.applications),
             apis=tuple(self.apis),
+            windows=tuple(self.windows),
+            environments=tuple(self.environments),
             flawed=tuple(self.flawed),
             problems=tuple(self.problems),
             broken=self.broken,
@@ -172,17 +125,19 @@ class _Reading:
             )
         )
         for index, api in enumerate(manifest.spec.apis):
-            line, column = document.value_at(("spec", "apis", index))
+            path: Path = ("spec", "apis", index)
+            line, column = document.value_at(path)
             self.apis.append(
                 DeclaredApi(
                     key=JobKey(manifest.metadata.name, api.name),
                     spec=api,
                     labels=api.labels,
+                    renamed_from=renamed_from(api.annotations),
                     file=self.file,
                     line=line,
                     column=column,
                     field=f"spec.apis[{index}]",
-                    places=_places(document, ("spec", "apis", index)),
+                    places=packed_places(document, path, annotated=_annotated(path, api.annotations)),
                 )
             )
 
@@ -194,37 +149,36 @@ class _Reading:
                 key=JobKey(metadata.application, metadata.name),
                 spec=manifest.spec,
                 labels=metadata.labels,
+                renamed_from=renamed_from(metadata.annotations),
                 file=self.file,
                 line=line,
                 column=column,
                 field="spec",
-                places=_places(document, ("metadata",), ("spec",)),
+                places=packed_places(
+                    document, ("metadata",), ("spec",), annotated=_annotated(("metadata",), metadata.annotations)
+                ),
             )
         )
 
     def _refuse(self, document: Document, faults: list[_Fault]) -> None:
         problems = tuple(
-            Problem(file=self.file, line=place.line, column=place.column, field=field_name(path), message=message)
-            for path, place, message in faults[:MAX_PROBLEMS]
+            problem_at(self.file, place, field_name(path), message) for path, place, message in faults[:MAX_PROBLEMS]
         )
         if (more := len(faults) - MAX_PROBLEMS) > 0:
-            line, column = document.place
-            text = f"and {more} more problems in this document"
-            problems += (Problem(file=self.file, line=line, column=column, field="", message=text),)
+            problems += (problem_at(self.file, document.place, "", f"and {more} more problems in this document"),)
         self.problems.extend(problems)
-        kind, application = _owner(document.value)
-        if application is not None:
-            self.flawed.append(Flawed(kind=kind, application=application, problems=problems))
-        if application is None or any(fault.path in _IDENTITY for fault in faults):
+        owner = _owner(document.value)
+        if owner.known:
+            self.flawed.append(Flawed(**owner._asdict(), place=document.place, problems=problems))
+        if not owner.known or any(fault.path in _IDENTITY for fault in faults):
             self.broken = True
 
 
-def _places(document: Document, *paths: tuple[str | int, ...]) -> bytes:
-    found = {name: place for path in paths for name, place in document.entries(*path)}
-    return _PACKED.pack(*(part for name in _PLACED for part in found.get(name, (0, 0))))
+def _annotated(owner: Path, annotations: Mapping[str, str]) -> Path | None:
+    return (*owner, "annotations", RENAMED_FROM) if RENAMED_FROM in annotations else None
 
 
-def _validate(document: Document) -> tuple[Application | Api | None, list[_Fault]]:
+def _validate(document: Document) -> tuple[Kind | None, list[_Fault]]:
     """The document's manifest, or every fault in it, by place."""
     faults = [_Fault(tuple(path), place, message) for path, place, message in document.problems]
     if not document.whole:
@@ -242,15 +196,18 @@ def _validate(document: Document) -> tuple[Application | Api | None, list[_Fault
         try:
             manifest = model.model_validate(value)
         except ValidationError as error:
-            more = chain(_explained(document, model, error), _schedule_faults(document))
+            more = chain(_explained(document, model, error), _schedule_faults(document), _annotation_faults(document))
         else:
-            return manifest, faults
+            more = chain(_window_faults(document, manifest), _annotation_faults(document))
+            if not (found := list(more)):
+                return manifest, faults
+            more = iter(found)
     known = {fault.place for fault in faults}  # what is wrong in YAML already needs no second complaint
     faults.extend(fault for fault in more if fault.place not in known)
     return None, sorted(faults, key=lambda fault: fault.place)
 
 
-def _explained(document: Document, model: type[Application | Api], error: ValidationError) -> Iterator[_Fault]:
+def _explained(document: Document, model: type[Kind], error: ValidationError) -> Iterator[_Fault]:
     for each in error.errors(include_url=False, include_input=False):
         if fault := explain(each, model, document.value):
             place = document.key_at(fault.path) if fault.at_key else document.value_at(fault.path)
@@ -262,12 +219,26 @@ def _schedule_faults(document: Document) -> Iterator[_Fault]:
     spec = document.value.get("spec")
     if not isinstance(spec, dict):
         return
+    if document.value["kind"] == "FreezeWindow":
+        if message := loose_fault(spec | {"schedule": spec.get("start")}):
+            yield _Fault(("spec", "start"), document.value_at(("spec", "start")), message)
+        return
     apis = spec.get("apis")
     inline = apis if isinstance(apis, list) else []
     paths = [("spec",), *(("spec", "apis", index) for index in range(len(inline)))]
     for path, each in zip(paths, [spec, *inline], strict=True):
         if isinstance(each, dict) and (message := loose_fault(each)):
             yield _Fault((*path, "schedule"), document.value_at((*path, "schedule")), message)
+
+
+def _annotation_faults(document: Document) -> Iterator[_Fault]:
+    for path, at_key, message in annotation_faults(document.value):
+        yield _Fault(path, document.key_at(path) if at_key else document.value_at(path), message)
+
+
+def _window_faults(document: Document, manifest: Kind) -> Iterator[_Fault]:
+    for name, message in window_faults(manifest) if isinstance(manifest, FreezeWindow) else ():
+        yield _Fault(("spec", name), document.value_at(("spec", name)), message)
 
 
 def _unknown_kind(document: Document, value: Mapping[str, Any]) -> Iterator[_Fault]:
@@ -278,13 +249,36 @@ def _unknown_kind(document: Document, value: Mapping[str, Any]) -> Iterator[_Fau
             yield _Fault((key,), document.value_at((key,)), did_you_mean_choice(value[key], choices))
 
 
-def _owner(value: Any) -> tuple[str, str | None]:
-    """The kind of a document with problems, and the Application that it is or belongs to, if that can be told."""
+class _Owner(NamedTuple):
+    """Whose a document with problems is, as far as it can be told; empty where it cannot."""
+
+    kind: str
+    application: str = ""
+    name: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known what is not to be touched for its sake."""
+        return bool(self.application if self.kind in ("Application", "Api") else self.name)
+
+
+def _owner(value: Any) -> _Owner:
     metadata = value.get("metadata") if isinstance(value, dict) else None
     if not isinstance(metadata, dict):
-        return "Api", None
-    kind = value.get("kind")
-    if kind not in ("Application", "Api"):
-        kind = "Api" if "application" in metadata else "Application"
-    name = metadata.get("name" if kind == "Application" else "application")
-    return kind, name if isinstance(name, str) and _NAME.fullmatch(name) else None
+        return _Owner("Api")
+    kind = _meant(value.get("kind"), metadata)
+    name = _name_in(metadata, "name")
+    if kind == "Api":
+        return _Owner(kind, _name_in(metadata, "application"), name)
+    return _Owner(kind, name if kind == "Application" else "", name)
+
+
+def _meant(kind: object, metadata: Mapping[str, Any]) -> str:
+    """The kind that a document has, or was probably meant to have."""
+    found = closest(kind, _KINDS) if isinstance(kind, str) else None
+    return found or ("Api" if "application" in metadata else "Application")
+
+
+def _name_in(metadata: Mapping[str, Any], field: str) -> str:
+    name = metadata.get(field)
+    return name if isinstance(name, str) and _NAME.fullmatch(name) else ""

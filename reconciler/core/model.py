@@ -126,6 +126,7 @@ class Job:
     Attributes:
         suspend: by the Api or by its Application.
         max_concurrency: the Application's bound on calls in flight, shared by all its jobs.
+        derived_from: the key that ``H`` and jitter are derived from; empty for the job's own.
         file: where it is declared, relative to the source.
         line: the line, from 1, on which the Api begins.
         digest: of everything but file and line; equal digests mean nothing to do.
@@ -146,6 +147,7 @@ class Job:
     jitter: timedelta = timedelta(0)
     suspend: bool = False
     max_concurrency: int | None = None
+    derived_from: str = ""
     file: str = ""
     line: int = 1
     digest: str = ""

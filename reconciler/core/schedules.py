@@ -5,9 +5,9 @@ Forbidden here: which instants a schedule names (``core.timetable``), and the re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, NamedTuple, Protocol
 
 from pydantic import TypeAdapter
 
@@ -16,11 +16,48 @@ from reconciler.core.model import Schedule, whole_milliseconds
 from reconciler.core.zones import localise, zone_info
 from reconciler.errors import NotFoundError, ScheduleError
 from schemas.base import check_zone, format_duration
-from schemas.schedule import At, Cron, Every, Frequency
+from schemas.schedule import At, Bounds, Cron, Every, Frequency
 from schemas.schedule import Schedule as Shape
 
 Declared = str | Cron | Every | At | Frequency
 _SHAPE: TypeAdapter[Declared] = TypeAdapter(Shape)
+BOUNDS: Final = (("timeZone", "time_zone"), ("startsAt", "starts_at"), ("endsAt", "ends_at"))
+
+
+class Bounded(Protocol):
+    """What holds a schedule, and may give its zone and bounds beside it."""
+
+    @property
+    def time_zone(self) -> str | None:
+        """IANA name."""
+
+    @property
+    def starts_at(self) -> datetime | None:
+        """No slot before it."""
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """No slot after it."""
+
+
+class Fault(NamedTuple):
+    """What is wrong in which field of that which holds a schedule."""
+
+    field: str
+    message: str
+
+
+def given_twice(schedule: Declared, beside: Bounded, name: str = "schedule") -> Iterator[Fault]:
+    """Zones and bounds that stand both in a schedule and beside it; ``name`` is the schedule's field."""
+    if isinstance(schedule, Bounds):
+        for alias, each in BOUNDS:
+            if getattr(beside, each) is not None and getattr(schedule, each) is not None:
+                yield Fault(alias, f"`{alias}` is given twice, here and in `{name}`; remove one of them")
+
+
+def fault_of(error: ScheduleError, beside: Bounded, name: str = "schedule") -> Fault:
+    """The error of ``resolve`` with the field that it is about."""
+    return Fault("endsAt" if beside.ends_at is not None and str(error).startswith("endsAt") else name, str(error))
 
 
 def resolve(

@@ -15,14 +15,18 @@ from pydantic_core import ErrorDetails
 
 from reconciler.core.suggest import closest, did_you_mean, excerpt
 from schemas.api import Api, ApiMetadata, ApiSpec, InlineApi
-from schemas.application import Application, ApplicationSpec, Defaults
+from schemas.application import Application, ApplicationSpec, Defaults, Limits
 from schemas.base import Metadata
+from schemas.environment import Environment, EnvironmentSpec, Patch
+from schemas.freeze_window import FreezeWindow, FreezeWindowSpec
 from schemas.request import Request
 
 Path = tuple[str | int, ...]
 
 _SCHEDULE_FORMS: Final = ("text", "cron", "every", "at", "frequency")  # tags of the union in schemas.schedule
+_SCHEDULES: Final = frozenset({"schedule", "start"})  # where it stands
 _NAMES: Final = frozenset({"name", "application"})
+_MISNAMED: Final = frozenset({"string_pattern_mismatch", "string_too_long", "string_too_short"})
 _WANTED: Final = {
     "string_type": "a string",
     "int_type": "a whole number",
@@ -58,6 +62,22 @@ _HOMES: Final[Mapping[type[BaseModel], Sequence[tuple[str, type[BaseModel]]]]] =
         ("an entry of spec.apis", InlineApi),
         ("the request of an Api", Request),
     ),
+    FreezeWindow: (("spec", FreezeWindowSpec), ("metadata", Metadata)),
+    Environment: (
+        ("spec", EnvironmentSpec),
+        ("an entry of spec.patches", Patch),
+        ("the spec of a patch", ApplicationSpec),
+        ("the spec of a patch with `api`", ApiSpec),
+        ("metadata", Metadata),
+    ),
+    # as they stand in a patch
+    ApplicationSpec: (
+        ("defaults", Defaults),
+        ("limits", Limits),
+        ("a patch with `api`", ApiSpec),
+        ("`request` of a patch with `api`", Request),
+    ),
+    ApiSpec: (("the spec itself", ApiSpec), ("request", Request), ("a patch without `api`", ApplicationSpec)),
 }
 
 
@@ -83,7 +103,7 @@ def explain(error: ErrorDetails, model: type[BaseModel], value: Any) -> Fault | 
     found = path[-1] if at_key else _at(value, path)
     if kind == "too_short" and isinstance(found, list) and found:
         return None  # items that are wrong themselves do not count
-    if path and path[-1] in _NAMES and isinstance(found, str):
+    if path and path[-1] in _NAMES and kind in _MISNAMED and isinstance(found, str):
         return Fault(path, at_key, _not_a_name(found))
     if kind == "value_error" and path and path[-1] == "timeZone" and isinstance(found, str):
         return Fault(path, at_key, f"there is no time zone `{excerpt(found)}`{_zone_hint(found)}")
@@ -145,7 +165,7 @@ def _path(loc: Sequence[str | int]) -> tuple[Path, bool]:
     steps = [
         step
         for index, step in enumerate(loc)
-        if step != "[key]" and not (index and loc[index - 1] == "schedule" and step in _SCHEDULE_FORMS)
+        if step != "[key]" and not (index and loc[index - 1] in _SCHEDULES and step in _SCHEDULE_FORMS)
     ]
     return tuple(steps), at_key
 
@@ -161,10 +181,14 @@ def _unknown_field(path: Path, model: type[BaseModel]) -> str:
     known = sorted({alias for each in _models_at(model, path[:-1]) for alias in _aliases(each)})
     if closest(name, known):
         return f"unknown field{did_you_mean(name, known)}"
-    homes = [home for home, owner in _HOMES[model] if name in _aliases(owner)]
+    homes = [home for home, owner in _homes(model) if name in _aliases(owner)]
     if homes:
         return f"unknown field here; `{name}` belongs in {homes[0]}"
     return f"unknown field; the fields here are {', '.join(known)}"
+
+
+def _homes(model: type[BaseModel]) -> Sequence[tuple[str, type[BaseModel]]]:
+    return next(homes for kind, homes in _HOMES.items() if issubclass(model, kind))
 
 
 def _aliases(model: type[BaseModel]) -> list[str]:

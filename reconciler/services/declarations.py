@@ -9,8 +9,9 @@ import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from reconciler.core.declared import ParsedFile
 from reconciler.core.desired import Desired, build
-from reconciler.core.manifests import ParsedFile, parse
+from reconciler.core.manifests import parse
 from reconciler.core.model import Problem, Snapshot
 
 EMPTY = "there are no manifests here (*.yaml, *.yml)"
@@ -32,9 +33,10 @@ def without_collector() -> Iterator[None]:
 class Declarations:
     """The parsed files of the latest snapshot, and what they declare together."""
 
-    def __init__(self, source: str) -> None:
-        """Name the source, for what is said of it as a whole."""
+    def __init__(self, source: str, environment: str | None = None) -> None:
+        """Name the source, for what is said of it as a whole, and the Environment whose patches are applied."""
         self._source = source
+        self._environment = environment
         self._files: Mapping[str, str] = {}
         self._parsed: dict[str, ParsedFile] = {}
         self._desired: Desired | None = None
@@ -64,7 +66,7 @@ class Declarations:
                 parsed[name] = self._parsed[name] if known else parse(name, snapshot.texts[name])
                 if on_file is not None:
                     on_file(done, len(snapshot.files))
-            desired = build(parsed, self._desired)
+            desired = build(parsed, self._desired, self._environment, self._source)
         self._files, self._parsed, self._desired = snapshot.files, parsed, desired
         self.unread, self.revision, self.parsed = snapshot.problems, snapshot.revision, len(snapshot.texts)
         return desired

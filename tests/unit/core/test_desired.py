@@ -462,6 +462,7 @@ OTHER = {
     "jitter": timedelta(seconds=1),
     "suspend": True,
     "max_concurrency": 1,
+    "derived_from": "a/old",
 }
 INSTANT = datetime(2026, 1, 1, tzinfo=UTC)
 OTHER_PARTS = {

@@ -93,6 +93,7 @@ DNS = "a name is a DNS label: lower-case letters, digits and dashes between them
 FORMS = "a schedule is a cron string, or a mapping with exactly one of cron, every, at, frequency"
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS"
 OWNED = "this header is set by the reconciler itself and cannot be declared"
+KINDS = "must be Application, Api, FreezeWindow or Environment"
 REQUIRED = "this field is required"
 PARAMETER = "must be a string, a number, true or false, or a list of these"
 
@@ -105,17 +106,20 @@ DOCUMENTS = [
         "kind: Aplication\n",
         [
             f"1:1: apiVersion: {REQUIRED}",
-            "1:7: kind: must be Application or Api, not `Aplication` (did you mean `Application`?)",
+            f"1:7: kind: {KINDS}, not `Aplication` (did you mean `Application`?)",
         ],
     ),
     (
         "apiVersion: apps/v1\nkind: Deployment\n",
         [
             "1:13: apiVersion: must be reconciler/v1, not `apps/v1`",
-            "2:7: kind: must be Application or Api, not `Deployment`",
+            f"2:7: kind: {KINDS}, not `Deployment`",
         ],
     ),
-    ("apiVersion: reconciler/v1\nkind: 5\n", ["2:7: kind: must be Application or Api, not a number"]),
+    (
+        "apiVersion: reconciler/v1\nkind: 5\n",
+        [f"2:7: kind: {KINDS}, not a number"],
+    ),
     (
         "apiVersion: reconciler/v2\nkind: Application\nmetadata: {name: a}\nspec: {}\n",
         ["1:13: apiVersion: must be reconciler/v1, not `reconciler/v2` (did you mean `reconciler/v1`?)"],

@@ -1,0 +1,120 @@
+"""Freeze windows from their manifests: the start resolved, the names taken, the Applications that they are for.
+
+Forbidden here: when a window is open (``core.windows``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from reconciler.core.declared import DeclaredWindow, Flawed, problem_at
+from reconciler.core.model import FreezeWindow, Problem, Schedule
+from reconciler.core.schedules import Fault, fault_of, given_twice, resolve
+from reconciler.core.suggest import excerpt
+from reconciler.core.windows import matches
+from reconciler.core.yaml import Document
+from reconciler.errors import ScheduleError
+from schemas.freeze_window import FreezeWindow as Manifest
+
+
+def window_faults(manifest: Manifest) -> Iterator[Fault]:
+    """What is wrong with the start of a window that is valid otherwise; the fields are those of its spec."""
+    yield from given_twice(manifest.spec.start, manifest.spec, "start")
+    try:
+        _start(manifest)
+    except ScheduleError as error:
+        yield fault_of(error, manifest.spec, "start")
+
+
+def declare_window(manifest: Manifest, document: Document, file: str) -> DeclaredWindow:
+    """The window of a manifest without faults."""
+    spec = manifest.spec
+    window = FreezeWindow(
+        name=manifest.metadata.name,
+        mode=spec.mode,
+        start=_start(manifest),
+        duration=spec.duration,
+        applications=spec.applications,
+        catch_up=spec.catch_up,
+        description=spec.description,
+        file=file,
+        line=document.place.line,
+    )
+    count = len(spec.applications) if "applications" in spec.model_fields_set else 0
+    return DeclaredWindow(
+        window=window,
+        name_place=document.value_at(("metadata", "name")),
+        pattern_places=tuple(document.value_at(("spec", "applications", index)) for index in range(count)),
+    )
+
+
+def _start(manifest: Manifest) -> Schedule:
+    spec = manifest.spec
+    return resolve(
+        spec.start,
+        zone=spec.time_zone or "UTC",
+        starts_at=spec.starts_at,
+        ends_at=spec.ends_at,
+        seed=f"{manifest.kind} {manifest.metadata.name}",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesiredWindows:
+    """The windows that are valid, the names of those that are not, and the problems that only show together."""
+
+    valid: dict[str, FreezeWindow]
+    held: frozenset[str]
+    problems: tuple[Problem, ...]
+
+
+def windows_together(
+    declared: Iterable[DeclaredWindow],
+    flawed: Iterable[Flawed],
+    applications: Collection[str],
+    hint: Callable[[str], str],
+) -> DesiredWindows:
+    """Put the windows of all files together.
+
+    Args:
+        declared: in the order of their files.
+        flawed: documents with problems, of any kind.
+        applications: the names of all Applications, those with problems included.
+        hint: what a name that no Application has was probably meant to be.
+    """
+    by_name: dict[str, list[DeclaredWindow]] = {}
+    for each in declared:
+        by_name.setdefault(each.name, []).append(each)
+    held = {each.name for each in flawed if each.kind == "FreezeWindow"}
+    problems: list[Problem] = []
+    for name, same in by_name.items():
+        found = [*_same_name(same), *(problem for each in same for problem in _nobody(each, applications, hint))]
+        problems.extend(found)
+        held |= {name} if found else set()
+    return DesiredWindows(
+        valid={name: same[0].window for name, same in sorted(by_name.items()) if name not in held},
+        held=frozenset(held),
+        problems=tuple(problems),
+    )
+
+
+def _same_name(windows: list[DeclaredWindow]) -> Iterator[Problem]:
+    if len(windows) == 1:
+        return
+    for index, each in enumerate(windows):
+        other = windows[0] if index else windows[1]
+        message = f"another FreezeWindow has this name: {other.file}:{other.name_place.line}"
+        yield problem_at(each.file, each.name_place, "metadata.name", message)
+
+
+def _nobody(declared: DeclaredWindow, applications: Collection[str], hint: Callable[[str], str]) -> Iterator[Problem]:
+    """Patterns that are for nobody; a bare ``*`` is for whoever will be there."""
+    for index, place in enumerate(declared.pattern_places):
+        pattern = declared.window.applications[index]
+        if pattern == "*" or pattern in applications or any(matches(pattern, name) for name in applications):
+            continue
+        message = f"no Application matches `{pattern}`"
+        if "*" not in pattern:
+            message = f"there is no Application `{excerpt(pattern)}`{hint(pattern)}"
+        yield problem_at(declared.file, place, f"spec.applications[{index}]", message)
