@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from reconciler.core.deliveries import signing_key
 from reconciler.errors import SettingsError
 from schemas.base import PositiveDuration
 
@@ -35,7 +36,10 @@ _SHORTEST_SECRET = 32  # bytes: as long as the output of SHA-256 (RFC 2104, sect
 
 
 def _long(secret: SecretStr) -> SecretStr:
-    if len(secret.get_secret_value().encode()) < _SHORTEST_SECRET:
+    text = secret.get_secret_value()
+    if text != text.strip() or not text.isprintable():
+        raise ValueError("a secret neither begins nor ends with a blank, and is one line of text in UTF-8")
+    if min(len(text.encode()), len(signing_key(text))) < _SHORTEST_SECRET:
         raise ValueError(f"a secret has {_SHORTEST_SECRET} bytes or more; `openssl rand -hex 32` makes one")
     return secret
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from reconciler.web import documented, probes, problems, reading, trigger
+from reconciler.web import documented, hook, probes, problems, reading, trigger
 from reconciler.web.guard import Guard
 from reconciler.web.state import WebState
 
@@ -20,9 +20,9 @@ def create(state: WebState) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.web = state
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, body_caps={hook.PATH: hook.BODY_CAP})
     problems.install(app)
-    for router in (reading.router, trigger.router, probes.router):
+    for router in (reading.router, trigger.router, hook.router, probes.router):
         app.include_router(router)
     documented.install(app)
     return app

@@ -19,14 +19,15 @@ READING = (*ANYWHERE, "invalid-request", "store-unavailable")
 
 DESCRIPTION = """Calls over HTTP on a schedule, declared as manifests and accounted for run by run.
 
-Everything here is for reading, but for the trigger. Instants are RFC 3339 in UTC. Lists are paged: take `next` of a
-page as `cursor` of the following one. Errors are problem documents (RFC 9457) with a stable `code`."""
+Everything here is for reading, but for the trigger and the hook. Instants are RFC 3339 in UTC. Lists are paged:
+take `next` of a page as `cursor` of the following one. Errors are problem documents (RFC 9457) with a stable `code`."""
 
 TAGS = [
     {"name": "status", "description": "The whole at a glance, and what syncs did."},
     {"name": "jobs", "description": "What is declared, as it stands in the store."},
     {"name": "runs", "description": "What became of every slot and every trigger."},
     {"name": "trigger", "description": "Run a job now. Needs a token."},
+    {"name": "hook", "description": "A push wakes the source. Needs a signature."},
     {"name": "process", "description": "For probes and Prometheus."},
 ]
 

@@ -120,6 +120,10 @@ STATUS: dict[str, Any] = views.status_view(
 ).shape()
 ACCEPTED: dict[str, Any] = {"runId": _RUN.id, "href": f"/api/v1/runs/{_RUN.id}", "status": "running"}
 OVERRIDES: dict[str, Any] = {"query": {"dryRun": "true"}, "headers": {"X-Reason": "incident"}, "json": {"day": 28}}
+PUSH: dict[str, Any] = {"ref": "refs/heads/main", "after": _REVISION}
+SIGNATURE = "sha256=SIGNATURE"
+WOKEN: dict[str, Any] = {"result": "woken"}
+IGNORED: dict[str, Any] = {"result": "ignored", "reason": "nothing that is read here was pushed"}
 
 
 def page_of(item: dict[str, Any]) -> dict[str, Any]:

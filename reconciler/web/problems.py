@@ -28,7 +28,9 @@ RETRY_AFTER = {"Retry-After": "5"}
 CODES: Mapping[str, tuple[int, str]] = {
     "invalid-request": (400, "The request is not valid"),
     "unauthorized": (401, "A valid token is needed"),
+    "signature-invalid": (401, "A valid signature is needed"),
     "trigger-disabled": (403, "Triggering is off"),
+    "hook-disabled": (403, "The hook is off"),
     "unknown-address": (404, "There is no such address"),
     "application-not-found": (404, "There is no such Application"),
     "job-not-found": (404, "There is no such job"),

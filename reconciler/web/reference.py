@@ -129,8 +129,15 @@ def _curl(path: str, method: str, operation: Mapping[str, Any]) -> str:
     if method == "post":
         body = json.dumps(operation["requestBody"]["content"]["application/json"]["example"])
         lines[0] = f"curl -X POST http://127.0.0.1:8080{path}"
-        lines += ["-H 'Authorization: Bearer TOKEN'", "-H 'Content-Type: application/json'", f"-d '{body}'"]
+        lines += [*_proof(operation), "-H 'Content-Type: application/json'", f"-d '{body}'"]
     return " \\\n  ".join(lines)
+
+
+def _proof(operation: Mapping[str, Any]) -> list[str]:
+    """The header by which an operation knows who asks: a token, or else the one that has an example."""
+    if operation.get("security"):
+        return ["-H 'Authorization: Bearer TOKEN'"]
+    return [f"-H '{one['name']}: {one['example']}'" for one in operation.get("parameters", ()) if "example" in one]
 
 
 def _answer(status: str, answer: Mapping[str, Any]) -> str:

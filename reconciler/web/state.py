@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Protocol, cast
 
@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from reconciler.core.model import ApplicationState, JobKey, Overrides, Run, StoredJob
 from reconciler.ports import Store
 from reconciler.web.metrics import Metrics
+from reconciler.web.replays import Replays
 
 
 class Trigger(Protocol):
@@ -56,6 +57,7 @@ class WebState:
         concerns: whether a push to this ref (``refs/heads/main``) can change what is read here.
         source: its name for people.
         next_due: when this process will next wake for a job; ``None`` if never.
+        replays: the deliveries that have woken the source.
     """
 
     store: Store
@@ -71,6 +73,7 @@ class WebState:
     version: str
     source: str
     next_due: Callable[[JobKey], datetime | None]
+    replays: Replays = field(default_factory=Replays)
 
 
 async def _state(request: Request) -> WebState:

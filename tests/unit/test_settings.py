@@ -63,6 +63,48 @@ def test_a_secret_stands_in_no_message_and_no_repr(monkeypatch):
     assert "hush" not in repr(settings.load())
 
 
+@pytest.mark.parametrize("secret", ["x" * 32, "\u00e9" * 16, "whsec_" + "A" * 43 + "=", "two words " * 4 + "end"])
+def test_a_secret_of_the_hook_has_32_bytes_or_more(monkeypatch, secret):
+    monkeypatch.setenv("RECONCILER_HOOK_SECRET", secret)
+    assert settings.load().hook_secret.get_secret_value() == secret
+
+
+def test_no_secret_of_the_hook_is_none(monkeypatch):
+    assert settings.load().hook_secret is None
+    monkeypatch.setenv("RECONCILER_HOOK_SECRET", "")
+    assert settings.load().hook_secret is None
+
+
+TOO_SHORT = "a secret has 32 bytes or more; `openssl rand -hex 32` makes one"
+NOT_ONE_LINE = "a secret neither begins nor ends with a blank, and is one line of text in UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        ("hunter2" * 4 + "xyz", TOO_SHORT),
+        ("\u00e9" * 15, TOO_SHORT),
+        ("whsec_" + "A" * 40, TOO_SHORT),  # its key has 30 bytes
+        ("whsec_hunter2!" + "A" * 40, "what follows whsec_ must be Base64"),
+        ("x" * 40 + "\n", NOT_ONE_LINE),
+        (" " + "x" * 40, NOT_ONE_LINE),
+        ("x" * 20 + "\n" + "x" * 20, NOT_ONE_LINE),
+        ("\udcff" * 40, NOT_ONE_LINE),
+    ],
+    ids=["short", "short-beyond-ascii", "short-key", "no-base64", "line-end", "blank", "two-lines", "no-utf-8"],
+)
+def test_a_secret_of_the_hook_that_cannot_be_is_refused_without_being_shown(monkeypatch, secret, said):
+    monkeypatch.setenv("RECONCILER_HOOK_SECRET", secret)
+    with pytest.raises(SettingsError) as caught:
+        settings.load()
+    assert str(caught.value) == f"RECONCILER_HOOK_SECRET: {said}"
+
+
+def test_the_secret_of_the_hook_stands_in_no_repr(monkeypatch):
+    monkeypatch.setenv("RECONCILER_HOOK_SECRET", "hunter2" * 5)
+    assert "hunter2" not in repr(settings.load())
+
+
 def test_a_variable_that_sets_nothing_is_named_with_what_was_meant():
     assert settings.unknown_variables({"RECONCILER_STOR": "x", "RECONCILER_STORE": "y", "PATH": "z"}) == [
         "RECONCILER_STOR sets nothing; did you mean RECONCILER_STORE?"

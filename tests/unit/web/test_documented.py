@@ -8,6 +8,7 @@ import pytest
 from reconciler.core import views
 from reconciler.core.stats import StatsView
 from reconciler.web import examples, questions
+from reconciler.web.hook import HookAnswer
 from reconciler.web.problems import CODES
 from reconciler.web.trigger import Accepted, OverridesBody
 
@@ -25,6 +26,7 @@ ADDRESSES = {
     "GET /api/v1/cronjobs/{application}/{api}",
     "GET /api/v1/cronjobs/{application}/{api}/history",
     "POST /api/v1/cronjobs/{application}/{api}/trigger",
+    "POST /hooks/git",
     "GET /api/v1/runs",
     "GET /api/v1/runs/{run_id}",
     "GET /api/v1/syncs",
@@ -108,6 +110,7 @@ def test_only_the_trigger_needs_a_token(document):
         (views.StatusView, examples.STATUS),
         (StatsView, examples.STATS),
         (Accepted, examples.ACCEPTED),
+        (HookAnswer, examples.IGNORED),
     ],
 )
 def test_every_example_has_exactly_the_fields_of_its_shape(model, example):
@@ -140,7 +143,7 @@ def test_the_page_of_http_names_every_parameter():
 def test_the_page_of_http_names_every_field_of_every_shape():
     text = HTTP_MD.read_text(encoding="utf-8")
     shapes = [one for one in vars(views).values() if isinstance(one, type) and issubclass(one, views.View)]
-    for model in [*shapes, StatsView, Accepted]:
+    for model in [*shapes, StatsView, Accepted, HookAnswer]:
         for name, field in model.model_fields.items():
             assert f"`{field.alias or name}`" in text, f"{model.__name__}.{name}"
 

@@ -33,6 +33,32 @@ async def test_an_address_over_the_cap_is_refused(world):
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid-request")
 
 
+async def test_an_address_may_have_a_cap_of_its_own():
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def status_of(path, length):
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        headers = [(b"content-length", str(length).encode())]
+        scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
+        await Guard(app, {"/large": 100_000, "/small": 10})(scope, None, send)
+        return sent[0]["status"]
+
+    assert [await status_of("/large", length) for length in (100_000, 100_001)] == [200, 413]
+    assert [await status_of("/small", length) for length in (10, 11)] == [200, 413]
+    assert [await status_of("/large/", length) for length in (65_536, 65_537)] == [200, 413]
+
+
+async def test_a_refused_body_is_logged_with_a_path_that_can_be_shown(world, logged):
+    await world.ask("/a%1B%0A" + "x" * 300, headers={"Content-Length": "9999999"})
+    assert [line["event"] for line in logged] == ["request_refused"]
+    assert logged[0]["path"] == "/a\u241b\u240a" + "x" * 196
+
+
 async def asked(app) -> list:
     sent = []
 

@@ -98,3 +98,13 @@ async def test_the_reference_says_what_a_parameter_takes(world):
     assert "array of running | succeeded | failed | skipped | missed | unknown" in text
     assert "<td>schedule | manual</td>" in text
     assert "<td>integer 1 to 500 (default 50)</td>" in text
+
+
+async def test_the_reference_shows_how_to_prove_who_asks(world):
+    text = (await world.ask("/docs")).text
+    commands = {
+        found[1]: found[2] for found in re.finditer(r"<pre>curl -X POST \S+8080(\S+) (.*?)</pre>", text, re.DOTALL)
+    }
+    assert set(commands) == {"/api/v1/cronjobs/billing/nightly-invoices/trigger", "/hooks/git"}
+    assert "X-Signature-256: sha256=SIGNATURE" in commands.pop("/hooks/git")
+    assert "Authorization: Bearer TOKEN" in commands.popitem()[1]
