@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 
-from reconciler.core.model import Outcome
+from reconciler.core.model import Outcome, Run
 from reconciler.core.runs import ended
 from reconciler.errors import StoreUnavailableError
 from reconciler.ports import Clock, Store
@@ -29,6 +29,7 @@ class Claims:
         won: told of each run that is ours.
         lost: told of each run that another process has claimed.
         refused: told of each run whose claim the store does not take, and why.
+        named: a run under the name that its job has now.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class Claims:
         won: Callable[[Underway], None],
         lost: Callable[[Underway], None],
         refused: Callable[[Underway, Exception], None],
+        named: Callable[[Run], Run] = lambda run: run,
     ) -> None:
         self._store = store
+        self._named = named
         self._clock = clock
         self._won = won
         self._lost = lost
@@ -75,13 +78,13 @@ class Claims:
         return await self._claim_one(underway)
 
     async def _claim_one(self, underway: Underway) -> bool:
-        return underway.run.id in await self._store.claim([underway.run])
+        return underway.run.id in await self._store.claim([self._named(underway.run)])
 
     async def _write(self, batch: Sequence[Underway]) -> None:
         for underway in batch:
             self._give_up(underway)
         try:
-            won = await self._store.claim([underway.run for underway in batch])
+            won = await self._store.claim([self._named(underway.run) for underway in batch])
         except BaseException:
             for underway in batch:
                 underway.doubtful = True

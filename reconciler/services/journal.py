@@ -30,10 +30,19 @@ class Journal:
         clock: for the pauses.
         observer: told once of each run that has ended, with its job where that is known.
         pressed: whether calls wait that could be made.
+        named: a run under the name that its job has now.
     """
 
-    def __init__(self, store: Store, clock: Clock, observer: Observer, pressed: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        observer: Observer,
+        pressed: Callable[[], bool],
+        named: Callable[[Run], Run] = lambda run: run,
+    ) -> None:
         self._store = store
+        self._named = named
         self._observer = observer
         self._batches = Batches[Run](
             clock, self._write, lambda run, _: self._done(run), gather=_GATHER, pressed=pressed
@@ -67,7 +76,7 @@ class Journal:
     def tell(self, job: Job | None, run: Run) -> None:
         """Only tell: for a run that was written with its claim."""
         try:
-            self._observer(job, run)
+            self._observer(job, self._named(run))
         except Exception:
             log.exception("the observer of runs failed")
 
@@ -90,7 +99,7 @@ class Journal:
 
     async def _write(self, batch: Sequence[Run]) -> None:
         self._tell_all()  # before writing: a store that is away must not keep people in the dark
-        await self._store.finish(batch)
+        await self._store.finish([self._named(run) for run in batch])
         for run in batch:
             self._done(run)
 
@@ -98,4 +107,4 @@ class Journal:
         self._unwritten.pop(run.id, None)
         future = self._waiting.pop(run.id, None)
         if future is not None and not future.done():
-            future.set_result(run)
+            future.set_result(self._named(run))

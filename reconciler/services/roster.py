@@ -5,7 +5,7 @@ Forbidden here: deciding what follows from an overlap.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from reconciler.core.model import JobKey
 from reconciler.services.attempts import Underway
@@ -17,6 +17,7 @@ class Roster:
     def __init__(self) -> None:
         self._by_id: dict[str, Underway] = {}
         self._by_key: dict[JobKey, list[Underway]] = {}
+        self._keys: dict[str, JobKey] = {}  # by run: the key of its job, which may have another name by now
 
     def __contains__(self, run_id: str) -> bool:
         return run_id in self._by_id
@@ -37,12 +38,22 @@ class Roster:
     def add(self, underway: Underway) -> None:
         """A run sets out."""
         self._by_id[underway.run.id] = underway
+        self._keys[underway.run.id] = underway.run.key
         self._by_key.setdefault(underway.run.key, []).append(underway)
 
     def remove(self, underway: Underway) -> None:
         """A run has ended, or is not ours. May be called twice, and for one that never set out."""
         if self._by_id.pop(underway.run.id, None) is not None:
-            same = self._by_key[underway.run.key]
+            key = self._keys.pop(underway.run.id)
+            same = self._by_key[key]
             same.remove(underway)
             if not same:
-                del self._by_key[underway.run.key]
+                del self._by_key[key]
+
+    def rename(self, successor: Callable[[JobKey], JobKey]) -> None:
+        """Count the runs of jobs that are called otherwise now as runs of these."""
+        moved = {key: new for key in self._by_key if (new := successor(key)) != key}
+        leaving = [(new, self._by_key.pop(key)) for key, new in moved.items()]
+        for new, runs in leaving:
+            self._by_key[new] = sorted([*self._by_key.get(new, ()), *runs], key=lambda one: one.run.id)
+            self._keys |= {one.run.id: new for one in runs}

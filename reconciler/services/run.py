@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,16 +22,20 @@ from reconciler.core.model import (
     Outcome,
     Overrides,
     Run,
+    Stop,
     StoredJob,
     whole_milliseconds,
 )
 from reconciler.core.runs import apply_overrides, claim_of, ended, fingerprint, slot_of
+from reconciler.core.stops import said
 from reconciler.core.timetable import Verdict, spread, verdict
 from reconciler.errors import IdempotencyConflictError, NotFoundError, StoreUnavailableError
 from reconciler.ports import Caller, Clock, Store
 from reconciler.services.attempts import STOPPED, Attempts, Ending, Underway
 from reconciler.services.claims import Claims
+from reconciler.services.jitter import Delay, Delayed, Jitter
 from reconciler.services.journal import Journal, Observer
+from reconciler.services.names import Names
 from reconciler.services.roster import Roster
 from reconciler.services.turns import Turns
 from schemas.base import format_duration
@@ -43,8 +46,6 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 _FLUSH = timedelta(seconds=5)  # for the last records at the end, where the store is slow or away
 _POLL = timedelta(milliseconds=500)
 log = logging.getLogger(__name__)
-
-_Delay = tuple[timedelta, JobKey]
 
 
 class Runner:
@@ -58,6 +59,10 @@ class Runner:
         jobs: the job as it stands now, ``None`` where there is none.
         observer: told once of each run that has ended, with its job where that is known.
         max_in_flight: calls at once; see ``services.turns`` for what slow ones count.
+        stopped: what stops a job's slot at an instant, ``None`` if nothing does. Such a slot ends as skipped, for the
+            reason that it gives. Asked when the slot comes, also for a job with jitter, and never for a manual run:
+            whoever triggers it wants it in spite of everything.
+        successor: what a job was renamed to since this process began; the key itself where it was not.
     """
 
     def __init__(  # noqa: PLR0913 - named where it is wired
@@ -70,6 +75,8 @@ class Runner:
         jobs: Callable[[JobKey], StoredJob | None],
         observer: Observer,
         max_in_flight: int = 100,
+        stopped: Callable[[JobKey, datetime], Stop | None] = lambda _key, _slot: None,
+        successor: Callable[[JobKey], JobKey] = lambda key: key,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -78,9 +85,15 @@ class Runner:
         self._turns = Turns(clock, max_in_flight)
         self._attempts = Attempts(caller, clock, self._turns)
         self._roster = Roster()
-        self._claims = Claims(store, clock, won=self._won, lost=self._roster.remove, refused=self._claim_refused)
-        self._journal = Journal(store, clock, observer, lambda: self._turns.crowded)
-        self._delayed: dict[asyncio.Task[None], tuple[datetime, deque[_Delay]]] = {}
+        self._names = Names(jobs, successor)
+        named = self._names.named
+        self._claims = Claims(
+            store, clock, won=self._won, lost=self._roster.remove, refused=self._claim_refused, named=named
+        )
+        self._journal = Journal(store, clock, observer, lambda: self._turns.crowded, named)
+        self._jitter = Jitter(clock, self._take_delayed)
+        self._stopped = stopped
+        self._renames_followed_at: datetime | None = None
         self._remembering = asyncio.Lock()
 
     # What the clock and people ask for
@@ -92,25 +105,34 @@ class Runner:
 
     def on_due(self, slot: datetime, keys: Sequence[JobKey]) -> None:
         """Take on the slots of these jobs; quick, for thousands at once."""
+        self._take_on(slot, keys, Cause.SCHEDULE)
+
+    def catch_up(self, slot: datetime, keys: Sequence[JobKey]) -> None:
+        """Run these jobs once for the slots that they missed; ``slot`` is when they could run again.
+
+        One run for a job and such an instant, however often and by however many processes it is asked for.
+        """
+        self._take_on(slot, keys, Cause.CATCH_UP)
+
+    def _take_on(self, slot: datetime, keys: Sequence[JobKey], cause: Cause) -> None:
         if self._attempts.closing:
             return
         now = self._clock.now()
         punctual: list[Underway] = []
-        jittered: list[_Delay] = []
+        jittered: list[Delay] = []
         for key in keys:
             stored = self._due(key)
             if stored is None:
                 continue
-            if stored.job.jitter:
-                jittered.append((spread(stored.job.jitter, str(key)), key))
-            elif (taken := self._take(stored, slot, slot, now)) is not None:
+            stop = self._stopped(key, slot)
+            if stored.job.jitter and stop is None:
+                seed = stored.job.derived_from or str(key)
+                jittered.append((spread(stored.job.jitter, seed), key))
+            elif (taken := self._take(stored, Delayed(key, slot, slot, cause), now, stop)) is not None:
                 punctual.append(taken)
         self._claims.extend(punctual)
         if jittered:
-            rest = deque(sorted(jittered))
-            task = asyncio.get_running_loop().create_task(self._spread(slot, rest))
-            self._delayed[task] = (slot, rest)
-            task.add_done_callback(self._delayed.pop)
+            self._jitter.spread(slot, cause, jittered)
 
     async def trigger(self, key: JobKey, overrides: Overrides, idempotency: str | None = None) -> Run:
         """Run a job now, suspended or not; returns its run as soon as it is claimed.
@@ -173,7 +195,12 @@ class Runner:
 
     def is_busy(self, key: JobKey) -> bool:
         """Whether a run of this job is under way here."""
+        self._follow_renames()
         return self._roster.predecessor(key) is not None
+
+    def stop_of(self, key: JobKey) -> Stop | None:
+        """What stops a job now; ``None`` if nothing does."""
+        return self._stopped(key, self._clock.now())
 
     def resume(self, stored: StoredJob, run: Run) -> None:
         """Send a run again that its process left unfinished, under the same id; its attempts continue."""
@@ -195,32 +222,28 @@ class Runner:
         now = self._clock.now()
         return claim_of(stored, slot, Cause.MANUAL, self._owner, now, nonce=nonce, overrides=overrides)
 
-    async def _spread(self, slot: datetime, rest: deque[_Delay]) -> None:
-        """Take on jittered jobs, each at its own instant."""
-        while rest:
-            await self._clock.sleep(slot + rest[0][0] - self._clock.now())
-            self._take_delayed(slot, *rest.popleft())
-
-    def _take_delayed(self, slot: datetime, delay: timedelta, key: JobKey) -> None:
-        stored = self._due(key)
-        taken = None if stored is None else self._take(stored, slot, slot + delay, self._clock.now())
+    def _take_delayed(self, delayed: Delayed) -> None:
+        stored = self._due(delayed.key)
+        taken = None if stored is None else self._take(stored, delayed, self._clock.now())
         if taken is not None:
             self._claims.extend([taken])
 
     def _due(self, key: JobKey) -> StoredJob | None:
         """The job as it stands now, unless it has been suspended or removed since its slot was set."""
-        stored = self._jobs(key)
+        stored = self._names.job(key)
         return None if stored is None or stored.job.suspend else stored
 
-    def _take(self, stored: StoredJob, slot: datetime, due: datetime, now: datetime) -> Underway | None:
+    def _take(self, stored: StoredJob, due: Delayed, now: datetime, stop: Stop | None = None) -> Underway | None:
         """Decide what becomes of a slot and write its claim; ``None`` where it is under way already."""
         job = stored.job
-        run = claim_of(stored, slot, Cause.SCHEDULE, self._owner, now)
+        run = claim_of(stored, due.slot, due.cause, self._owner, now)
         if run.id in self._roster:
             return None
-        underway = Underway(run, stored, job.request, due + job.starting_deadline)
-        if verdict(due, now, job.starting_deadline) is Verdict.MISSED:
-            lateness = format_duration(timedelta(seconds=(now - due) // timedelta(seconds=1)))
+        underway = Underway(run, stored, job.request, due.due + job.starting_deadline)
+        if stop is not None:
+            underway.run = ended(run, Outcome.SKIPPED, said(stop), now)
+        elif verdict(due.due, now, job.starting_deadline) is Verdict.MISSED:
+            lateness = format_duration(timedelta(seconds=(now - due.due) // timedelta(seconds=1)))
             reason = f"{lateness} late; the starting deadline is {format_duration(job.starting_deadline)}"
             underway.run = ended(run, Outcome.MISSED, reason, now)
         elif self._attempts.closing:
@@ -231,6 +254,8 @@ class Runner:
 
     def _admit(self, underway: Underway, now: datetime) -> None:
         """Let a run go on, unless its predecessor still runs and its job forbids overlaps."""
+        if underway.job.derived_from:
+            self._follow_renames()
         before = self._roster.predecessor(underway.run.key)
         if before is not None and underway.job.concurrency_policy == "Forbid":
             does = "still runs" if before.task is not None else "has not started yet"
@@ -238,6 +263,13 @@ class Runner:
             underway.run = ended(underway.run, Outcome.SKIPPED, reason, now)
         else:
             self._roster.add(underway)
+
+    def _follow_renames(self) -> None:
+        """See to it that runs which set out under a job's old name count as its own; once for all that is due now."""
+        now = self._clock.now()
+        if now != self._renames_followed_at:
+            self._renames_followed_at = now
+            self._roster.rename(self._names.current)
 
     def _claim_refused(self, underway: Underway, error: Exception) -> None:
         self._roster.remove(underway)
@@ -360,10 +392,8 @@ class Runner:
         if self._attempts.closing:
             return
         self._attempts.closing = self._claims.closing = True
-        for task, (slot, rest) in list(self._delayed.items()):
-            task.cancel()
-            for delay, key in rest:
-                self._take_delayed(slot, delay, key)
+        for delayed in self._jitter.stop():
+            self._take_delayed(delayed)
         now = self._clock.now()
         for underway in self._roster.all():
             if underway.task is None and underway.claimed:

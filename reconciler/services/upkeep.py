@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from reconciler.core.model import Outcome, Process, Run, StoredJob, whole_milliseconds
+from reconciler.core.stops import said
 from reconciler.errors import StoreError
 from reconciler.ports import Clock, Store
 from reconciler.services.run import ABANDONED, Runner
@@ -128,6 +129,10 @@ class Upkeep:
         stored = await self._store.job(run.key) if run.delivery == "atLeastOnce" else None
         if stored is None or not self._may_send(run, stored):
             self._runner.conclude(run, Outcome.UNKNOWN, ABANDONED)
+        elif (stop := self._runner.stop_of(run.key)) is not None:
+            # Sent again it would be a call that somebody has just asked not to be made; whether the first one was made
+            # nobody knows. Waiting for the end of the stop would only leave it open, most often past its deadline.
+            self._runner.conclude(run, Outcome.UNKNOWN, f"{ABANDONED}; not sent again: {said(stop)}")
         elif stored.job.concurrency_policy == "Allow" or not self._runner.is_busy(run.key):
             log.warning("run %s of %s was abandoned and is sent again", run.id, run.key)
             self._runner.resume(stored, run)

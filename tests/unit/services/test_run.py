@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from reconciler.core import runs
-from reconciler.core.model import Cause, HttpRequest, JobKey, Outcome, Overrides, Reply, RetryPolicy
+from reconciler.core.model import Cause, HttpRequest, JobKey, Outcome, Overrides, Pause, Reply, RetryPolicy
+from reconciler.core.stops import Stoppages
 from reconciler.core.timetable import spread
 from reconciler.errors import (
     IdempotencyConflictError,
@@ -45,8 +46,25 @@ class House:
             jobs=self._job,
             observer=lambda job, run: self.told.append((job, run)),
             max_in_flight=max_in_flight,
+            stopped=self._stop_of,
+            successor=lambda key: self.renamed.get(key, key),
         )
+        self.stops = Stoppages()
+        self.renamed = {}
         self.clock.start(self.runner.on_due)
+
+    def rename(self, old, new, **changes):
+        """What a sync does: the store's runs go over, and the job stands under its new name."""
+        self.renamed[JobKey.parse(old)] = JobKey.parse(new)
+        stored = stored_job(new, derived_from=old, **changes)
+        del self.jobs[JobKey.parse(old)]
+        self.jobs[stored.key] = stored
+        for run in list(self.store.stored_runs.values()):
+            if str(run.key) == old:
+                self.store.seed(replace(run, key=stored.key))
+
+    def _stop_of(self, key, at):
+        return self.stops.stop_of(key, at)
 
     def _job(self, key):
         return self.jobs.get(key)
@@ -535,6 +553,191 @@ class TestJitter:
         house.clock.due(NAME)
         await finished(house.clock, house.runner.drain(SECOND))
         assert (await house.only()).outcome is Outcome.MISSED
+
+
+def pause(since=START, until=START + timedelta(hours=1)):
+    return Pause(id="1", application="billing", reason="database migration", by="ops@host", since=since, until=until)
+
+
+class TestStops:
+    REASON = "paused by ops@host until 2026-03-02 10:00:00Z: database migration"
+
+    async def test_a_slot_of_a_stopped_job_is_skipped_for_the_reason_of_the_stop(self):
+        house = House()
+        house.stops = Stoppages([pause()])
+        await house.due()
+        run = await house.only()
+        assert (run.outcome, run.reason, run.finished_at) == (Outcome.SKIPPED, self.REASON, START)
+        assert house.caller.requests == []
+        assert house.told == [(house.jobs[KEY].job, run)]
+        assert not house.runner.is_busy(KEY)
+
+    async def test_other_jobs_go_on(self):
+        house = House(stored_job(), stored_job("shop/hourly"))
+        house.stops = Stoppages([pause()])
+        await house.due(NAME, "shop/hourly")
+        outcomes = {str(run.key): run.outcome for run in await house.record()}
+        assert outcomes == {NAME: Outcome.SKIPPED, "shop/hourly": Outcome.SUCCEEDED}
+
+    async def test_a_slot_before_the_pause_runs_and_one_at_its_end_too(self):
+        house = House()
+        house.stops = Stoppages([pause(START, START + SECOND)])
+        await house.clock.advance(1)
+        for slot in (START - SECOND, START, START + SECOND):
+            await house.due(at=slot)
+        outcomes = [run.outcome for run in await house.record()]
+        assert outcomes == [Outcome.SUCCEEDED, Outcome.SKIPPED, Outcome.SUCCEEDED]
+
+    async def test_a_slot_that_comes_too_late_was_paused_all_the_same(self):
+        house = House(stored_job(starting_deadline=SECOND))
+        house.stops = Stoppages([pause()])
+        await house.clock.advance(60)
+        await house.due(at=START)
+        assert (await house.only()).reason == self.REASON
+
+    async def test_a_job_with_jitter_is_judged_by_its_slot(self):
+        jobs = [stored_job(f"billing/job{number}", jitter=timedelta(hours=2)) for number in range(5)]
+        house = House(*jobs)
+        house.stops = Stoppages([pause(START + SECOND)])
+        names = [str(key) for key in house.jobs]
+        await house.due(*names)
+        await house.clock.advance(1)
+        await house.due(*names, at=START + SECOND)
+        skipped = [run for run in await house.record() if run.slot == START + SECOND]
+        assert [(run.outcome, run.finished_at) for run in skipped] == [(Outcome.SKIPPED, START + SECOND)] * 5
+        await house.clock.advance(timedelta(hours=2))
+        ran = [run for run in await house.record() if run.slot == START]
+        assert [run.outcome for run in ran] == [Outcome.SUCCEEDED] * 5
+
+    async def test_a_manual_trigger_runs_all_the_same(self):
+        house = House()
+        house.stops = Stoppages([pause()])
+        await house.runner.trigger(KEY, Overrides())
+        assert (await house.only()).outcome is Outcome.SUCCEEDED
+
+    async def test_a_store_that_is_away_gets_the_skipped_slot_later(self):
+        house = House(stored_job(starting_deadline=SECOND))
+        house.stops = Stoppages([pause()])
+        house.store.away = True
+        await house.due()
+        await house.clock.advance(timedelta(minutes=5))
+        house.store.away = False
+        await house.clock.advance(60)
+        assert (await house.only()).reason == self.REASON
+
+    async def test_what_stops_a_job_now_can_be_asked(self):
+        house = House()
+        assert house.runner.stop_of(KEY) is None
+        house.stops = Stoppages([pause()])
+        assert house.runner.stop_of(KEY).reason == "database migration"
+
+
+class TestCatchingUp:
+    async def test_is_one_run_whose_cause_says_so(self):
+        house = House()
+        house.runner.catch_up(START, [KEY])
+        run = await house.only()
+        assert (run.id, run.cause) == (runs.run_id(KEY, START, Cause.CATCH_UP), Cause.CATCH_UP)
+        assert (run.slot, run.outcome) == (START, Outcome.SUCCEEDED)
+
+    async def test_asked_for_again_and_by_another_process_it_is_the_same_run(self):
+        store, clock = MemoryStore(), FakeClock()
+        one, two = (House(owner=owner, store=store, clock=clock) for owner in ("one", "two"))
+        for house in (one, two, one):
+            house.runner.catch_up(START, [KEY])
+        await settle()
+        await clock.advance(1)
+        one.runner.catch_up(START, [KEY])
+        await clock.advance(1)
+        assert len(store.stored_runs) == 1
+        assert len(one.caller.requests) + len(two.caller.requests) == 1
+
+    async def test_is_skipped_where_a_run_goes_on_and_overlaps_are_forbidden(self):
+        gate = Gate()
+        house = House(script=[gate])
+        await house.due(at=START - SECOND)
+        house.runner.catch_up(START, [KEY])
+        gate.open()
+        assert [run.outcome for run in await house.record()] == [Outcome.SUCCEEDED, Outcome.SKIPPED]
+
+    async def test_comes_with_the_jobs_jitter(self):
+        house = House(stored_job(jitter=timedelta(minutes=5)))
+        house.runner.catch_up(START, [KEY])
+        await house.clock.advance(timedelta(minutes=5))
+        run = await house.only()
+        assert (run.cause, run.started_at) == (Cause.CATCH_UP, START + spread(timedelta(minutes=5), NAME))
+
+
+class TestRenamedJobs:
+    NEW = JobKey("billing", "monthly")
+
+    async def test_a_run_under_way_is_recorded_under_the_new_name(self):
+        gate = Gate(GOOD)
+        house = House(script=[gate])
+        await house.due()
+        house.rename(NAME, "billing/monthly")
+        gate.open()
+        run = await house.only()
+        assert (run.key, run.outcome) == (self.NEW, Outcome.SUCCEEDED)
+        assert [told.key for _, told in house.told] == [self.NEW]
+
+    async def test_so_it_is_after_two_renames_and_while_the_store_is_away(self):
+        gate = Gate(GOOD)
+        house = House(script=[gate])
+        await house.due()
+        house.store.away = True
+        gate.open()
+        await house.clock.advance(1)
+        house.rename(NAME, "billing/weekly")
+        house.rename("billing/weekly", "billing/monthly")
+        house.store.away = False
+        await house.clock.advance(10)
+        assert (await house.only()).key == self.NEW
+
+    async def test_a_claim_that_waits_for_the_store_goes_under_the_new_name(self):
+        house = House(script=[Gate()])
+        house.store.away = True
+        await house.due()
+        house.rename(NAME, "billing/monthly")
+        house.store.away = False
+        await house.clock.advance(10)
+        assert (await house.only()).key == self.NEW
+
+    async def test_a_run_of_the_old_name_counts_as_an_overlap(self):
+        gate = Gate(GOOD)
+        house = House(script=[gate])
+        await house.due()
+        house.rename(NAME, "billing/monthly")
+        await house.clock.advance(1)
+        assert house.runner.is_busy(self.NEW)
+        await house.due("billing/monthly")
+        gate.open()
+        assert [run.outcome for run in await house.record()] == [Outcome.SUCCEEDED, Outcome.SKIPPED]
+        assert not house.runner.is_busy(self.NEW)
+
+    async def test_a_delayed_slot_runs_under_the_new_name(self):
+        jitter = timedelta(minutes=5)
+        house = House(stored_job(jitter=jitter))
+        await house.due()
+        house.rename(NAME, "billing/monthly", jitter=jitter)
+        await house.clock.advance(jitter)
+        run = await house.only()
+        assert (run.key, run.started_at) == (self.NEW, START + spread(jitter, NAME))
+
+    async def test_the_new_name_keeps_the_jitter_of_the_old(self):
+        jitter = timedelta(minutes=5)
+        house = House(stored_job(jitter=jitter))
+        house.rename(NAME, "billing/monthly", jitter=jitter)
+        await house.due("billing/monthly")
+        await house.clock.advance(jitter)
+        assert (await house.only()).started_at == START + spread(jitter, NAME)
+
+    async def test_another_job_that_takes_the_old_name_has_runs_of_its_own(self):
+        house = House()
+        house.rename(NAME, "billing/monthly")
+        house.jobs[KEY] = stored_job()
+        await house.due()
+        assert (await house.only()).key == KEY
 
 
 class TestTrigger:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from reconciler.core import runs
-from reconciler.core.model import Cause, JobKey, Outcome, Process, Reply
+from reconciler.core.model import Cause, JobKey, Outcome, Process, Reply, Stop, StopKind
 from reconciler.services.run import Runner
 from reconciler.services.upkeep import BEAT, SILENCE, Upkeep
 from tests.fakes import START, FakeClock, Gate, MemoryStore, ScriptedCaller, stored_job
@@ -25,7 +25,7 @@ def process(name, *, role="run", host="here", pid=100, seen_at=START):
 
 
 class House:
-    def __init__(self, *jobs, me=None, alive=(), script=(), **settings):
+    def __init__(self, *jobs, me=None, alive=(), script=(), stop=None, **settings):
         self.clock = FakeClock()
         self.store = MemoryStore()
         jobs = jobs or (stored_job(),)
@@ -40,6 +40,7 @@ class House:
             owner=me.id,
             jobs=lambda _key: None,  # as before the first sync: recovery asks the store
             observer=lambda _job, run: self.told.append(run),
+            stopped=lambda _key, _at: stop,
         )
         self.upkeep = Upkeep(
             store=self.store,
@@ -235,6 +236,13 @@ class TestWhatBecomesOfIt:
         run = house.abandoned(slot=START - SECOND)
         house.store.stored_jobs = {KEY: now} if now else {}
         assert (await self.recovered(house, run)).outcome is Outcome.UNKNOWN
+        assert house.caller.requests == []
+
+    async def test_what_is_paused_or_frozen_by_now_is_unknown_for_that_reason(self):
+        house = House(stop=Stop(kind=StopKind.FROZEN, by="year-end", reason="Books are closed"))
+        ended = await self.recovered(house, house.abandoned())
+        assert ended.outcome is Outcome.UNKNOWN
+        assert ended.reason == f"{ENDED}; not sent again: frozen by year-end: Books are closed"
         assert house.caller.requests == []
 
     async def test_what_a_trigger_replaced_is_not_known_any_more(self):

@@ -1,0 +1,58 @@
+"""Slots whose jobs have jitter: each is handed on at its own instant after the slot.
+
+Forbidden here: deciding what becomes of a slot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from reconciler.core.model import Cause, JobKey
+from reconciler.ports import Clock
+
+Delay = tuple[timedelta, JobKey]
+
+
+class Delayed(NamedTuple):
+    """A job whose slot has come, and the instant at which its run is due."""
+
+    key: JobKey
+    slot: datetime
+    due: datetime
+    cause: Cause
+
+
+class Jitter:
+    """Waits for the instants of delayed slots.
+
+    Args:
+        clock: the time, and the waiting.
+        take: told of each when its instant has come.
+    """
+
+    def __init__(self, clock: Clock, take: Callable[[Delayed], None]) -> None:
+        self._clock = clock
+        self._take = take
+        self._waiting: dict[asyncio.Task[None], deque[Delayed]] = {}
+
+    def spread(self, slot: datetime, cause: Cause, delays: Collection[Delay]) -> None:
+        """Hand these jobs on, each after its delay."""
+        rest = deque(Delayed(key, slot, slot + delay, cause) for delay, key in sorted(delays))
+        task = asyncio.get_running_loop().create_task(self._wait(rest))
+        self._waiting[task] = rest
+        task.add_done_callback(self._waiting.pop)
+
+    async def _wait(self, rest: deque[Delayed]) -> None:
+        while rest:
+            await self._clock.sleep(rest[0].due - self._clock.now())
+            self._take(rest.popleft())
+
+    def stop(self) -> Iterator[Delayed]:
+        """Wait no more; those that were still to come."""
+        for task, rest in list(self._waiting.items()):
+            task.cancel()
+            yield from rest
