@@ -1,0 +1,196 @@
+"""Which names stand for a repository, and which are refused before git is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reconciler.adapters.git.address import address_of
+from reconciler.errors import SettingsError
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def a_repository(folder: Path, *, bare: bool) -> Path:
+    """Laid out as git's own; no git is needed for it."""
+    place = folder if bare else folder / ".git"
+    for name in ("objects", "refs"):
+        (place / name).mkdir(parents=True)
+    (place / "HEAD").write_text("ref: refs/heads/main\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("text", "beside", "url", "ref", "path"),
+    [
+        ("git+https://example.com/team/repo.git", None, "https://example.com/team/repo.git", "HEAD", ""),
+        ("git+https://example.com/repo?ref=main", None, "https://example.com/repo", "main", ""),
+        ("git+https://example.com/repo", "main", "https://example.com/repo", "main", ""),
+        ("git+https://example.com/repo?ref=main", "main", "https://example.com/repo", "main", ""),
+        ("git+https://example.com/repo?ref=main&path=a/b", None, "https://example.com/repo", "main", "a/b"),
+        ("git+https://example.com/repo?path=a/b&ref=v1.0", None, "https://example.com/repo", "v1.0", "a/b"),
+        ("git+https://example.com/repo?path=./a//b/", None, "https://example.com/repo", "HEAD", "a/b"),
+        ("git+https://example.com/repo?path=.", None, "https://example.com/repo", "HEAD", ""),
+        ("git+https://example.com/repo?path=two%20words", None, "https://example.com/repo", "HEAD", "two words"),
+        ("git+https://example.com/repo?path=%C3%A4", None, "https://example.com/repo", "HEAD", "ä"),
+        ("git+https://example.com:8443/repo", None, "https://example.com:8443/repo", "HEAD", ""),
+        ("git+http://127.0.0.1:3000/repo?ref=feature/x", None, "http://127.0.0.1:3000/repo", "feature/x", ""),
+        ("git+https://[::1]:3000/repo", None, "https://[::1]:3000/repo", "HEAD", ""),
+        ("git+ssh://git@example.com/repo.git", None, "ssh://git@example.com/repo.git", "HEAD", ""),
+        ("git+ssh://git@example.com:2222/repo.git", None, "ssh://git@example.com:2222/repo.git", "HEAD", ""),
+        ("git+git://example.com/repo", None, "git://example.com/repo", "HEAD", ""),
+        ("git+file:///srv/repo.git", None, "file:///srv/repo.git", "HEAD", ""),
+        (f"git+file:///srv/repo.git?ref={COMMIT}", None, "file:///srv/repo.git", COMMIT, ""),
+        ("git+https://example.com/repo?ref=refs/heads/main", None, "https://example.com/repo", "refs/heads/main", ""),
+    ],
+)
+def test_an_address_says_repository_ref_and_path(text, beside, url, ref, path):
+    address = address_of(text, beside)
+
+    assert address is not None
+    assert (address.url, address.ref, address.path, address.local) == (url, ref, path, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "beside", "reason"),
+    [
+        # for git these are options, or the option of something that git starts
+        ("-x", "main", "dash"),
+        ("--upload-pack=touch x", "main", "dash"),
+        ("git+ssh://-oProxyCommand=x/repo", None, "dash|host"),
+        ("git+https://example.com/-repo", None, "dash|no repository"),
+        ("git+https://example.com/repo?ref=-x", None, "ref|branch"),
+        ("git+https://example.com/repo?ref=--upload-pack=x", None, "ref|branch"),
+        ("git+https://example.com/repo", "--upload-pack=x", "ref|branch"),
+        ("git+https://example.com/repo?path=-x", None, "path"),
+        # secrets
+        ("git+https://user:hunter2@example.com/repo", None, "RECONCILER_GIT_TOKEN"),
+        ("git+https://:hunter2@example.com/repo", None, "RECONCILER_GIT_TOKEN"),
+        ("git+ssh://git:hunter2@example.com/repo", None, "RECONCILER_GIT_TOKEN"),
+        # transports that run what they are told
+        ("ext::sh -c id", None, r"git\+|remote helper"),
+        ("ext::sh -c id", "main", r"git\+|remote helper"),
+        ("git+ext::sh%20-c%20id", None, "ext"),
+        ("git+ext://sh", None, "ext"),
+        ("git+fd::17", None, "fd"),
+        ("git+rsync://example.com/repo", None, "rsync"),
+        ("git+htps://example.com/repo", None, "https"),
+        # what was meant otherwise
+        ("https://example.com/repo.git", None, r"git\+https"),
+        ("ssh://git@example.com/repo.git", "main", r"git\+"),
+        ("git@example.com:team/repo.git", None, r"git\+ssh"),
+        ("git@example.com:team/repo.git", "main", r"git\+ssh"),
+        ("git+", None, r"git\+"),
+        ("git+https://", None, "host"),
+        ("git+https:///repo", None, "host"),
+        ("git+file://server/repo", None, "absolute"),
+        ("git+file://repo", None, "absolute"),
+        ("git+https://example.com/repo?branch=main", None, "branch"),
+        ("git+https://example.com/repo?rev=main", None, "ref"),
+        ("git+https://example.com/repo?ref=a&ref=b", None, "twice"),
+        ("git+https://example.com/repo?path=a&path=b", None, "twice"),
+        ("git+https://example.com/repo?ref=a", "b", "--ref"),
+        # git-check-ref-format(1)
+        ("git+https://example.com/repo?ref=", None, "branch, (a )?tag or"),
+        ("git+https://example.com/repo?ref=a..b", None, "branch, (a )?tag or"),
+        ("git+https://example.com/repo?ref=a%20b", None, "branch, (a )?tag or"),
+        ("git+https://example.com/repo?ref=a:b", None, "branch, (a )?tag or"),
+        ("git+https://example.com/repo?ref=a*", None, "branch, (a )?tag or"),
+        ("git+https://example.com/repo?ref=main~1", None, "branch, (a )?tag or"),
+        ("git+https://example.com/repo?ref=main^", None, "branch, (a )?tag or"),
+        ("git+https://example.com/repo?ref=main@{1}", None, "branch, (a )?tag or"),
+        ("git+https://example.com/repo?ref=@", None, "branch, (a )?tag or"),
+        ("git+https://example.com/repo?ref=a.lock", None, "branch, (a )?tag or"),
+        ("git+https://example.com/repo?ref=a/.b", None, "branch, (a )?tag or"),
+        ("git+https://example.com/repo?ref=/a", None, "branch, (a )?tag or"),
+        ("git+https://example.com/repo?ref=a%0Ab", None, "branch, (a )?tag or"),
+        # out of the repository
+        ("git+https://example.com/repo?path=..", None, "path"),
+        ("git+https://example.com/repo?path=a/../../b", None, "path"),
+        ("git+https://example.com/repo?path=%2E%2E/b", None, "path"),
+        ("git+https://example.com/repo?path=/etc", None, "path"),
+        ("git+https://example.com/repo?path=.git/hooks", None, "path"),
+        ("git+https://example.com/repo?path=a%0Ab", None, "path"),
+        ("git+https://example.com/repo?path=a%00b", None, "path"),
+    ],
+)
+def test_what_git_could_misunderstand_is_refused_with_the_reason(text, beside, reason):
+    with pytest.raises(SettingsError, match=reason) as refused:
+        address_of(text, beside)
+
+    assert "hunter2" not in str(refused.value)
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "forbidden"),
+    [
+        ("git+https://example.com/re\npo", "\n"),
+        ("git+https://example.com/repo\x1b[2J", "\x1b"),
+        ("git+https://exa\x00mple.com/repo", "\x00"),
+    ],
+)
+def test_a_control_character_reaches_neither_git_nor_the_terminal(text, forbidden):
+    with pytest.raises(SettingsError) as refused:
+        address_of(text, None)
+
+    assert forbidden not in str(refused.value)
+
+
+def test_a_folder_is_no_repository(tmp_path):
+    assert address_of(str(tmp_path), None) is None
+    assert address_of("manifests", None) is None
+
+
+def test_a_work_tree_without_a_ref_is_a_folder(tmp_path):
+    assert address_of(str(a_repository(tmp_path, bare=False)), None) is None
+
+
+def test_a_bare_repository_needs_no_ref(tmp_path):
+    address = address_of(str(a_repository(tmp_path / "repo.git", bare=True)), None)
+
+    assert address is not None
+    assert (address.ref, address.path, address.url) == ("HEAD", "", "")
+    assert address.local == (tmp_path / "repo.git").resolve()
+
+
+def test_a_path_with_a_ref_is_read_from_the_repository_around_it(tmp_path):
+    a_repository(tmp_path, bare=False)
+    (tmp_path / "deploy" / "manifests").mkdir(parents=True)
+
+    address = address_of(str(tmp_path / "deploy" / "manifests"), "main")
+
+    assert address is not None
+    assert (address.ref, address.path, address.url) == ("main", "deploy/manifests", "")
+    assert address.local is not None
+
+
+def test_the_path_need_not_exist_in_the_work_tree_only_at_the_ref(tmp_path):
+    a_repository(tmp_path, bare=False)
+
+    address = address_of(str(tmp_path / "only" / "there"), "main")
+
+    assert address is not None
+    assert address.path == "only/there"
+
+
+@pytest.mark.parametrize("ref", ["-x", "a b", "", "a..b", "--output=x"])
+def test_a_bad_ref_beside_a_path_is_refused(tmp_path, ref):
+    a_repository(tmp_path, bare=False)
+
+    with pytest.raises(SettingsError, match="branch, (a )?tag or"):
+        address_of(str(tmp_path), ref)
+
+
+def test_a_ref_beside_a_folder_outside_any_repository_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match="repository"):
+        address_of(str(tmp_path), "main")
+
+
+def test_the_name_for_people_says_ref_and_path():
+    address = address_of("git+ssh://git@example.com/repo.git?ref=main&path=manifests", None)
+
+    assert address is not None
+    for part in ("example.com/repo.git", "main", "manifests"):
+        assert part in address.name
