@@ -1,0 +1,101 @@
+"""Catching up after a freeze: each job that is owed a run for it gets one, at the instant at which the freeze ended.
+
+The run's id follows from that instant, so that looking twice, or in two processes, makes one run.
+Forbidden here: who is owed what (``core.thaw``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
+
+from reconciler.core.model import JobKey, RunQuery, StopKind, StoredJob
+from reconciler.core.stops import Stoppages
+from reconciler.core.thaw import Thaw, owed, thaw_of
+from reconciler.ports import Clock, Store
+from reconciler.services.run import Runner
+
+# How far back a process that has just started looks for freezes that ended while none was alive.
+_LONGEST_LOOK_BACK = timedelta(days=31)
+_AT_ONCE = 200  # jobs looked at before others get their turn on the event loop
+_MOST_SLOTS = 100  # of a job, newest first, that are looked at for one that was frozen
+
+log = logging.getLogger(__name__)
+
+
+class Thaws:
+    """Sees to it that what is owed after a freeze is run.
+
+    Args:
+        store: tells what became of slots that this process has not seen itself.
+        clock: the time.
+        runner: makes the runs.
+        jobs: every job as it stands now.
+    """
+
+    def __init__(self, store: Store, clock: Clock, runner: Runner, jobs: Callable[[], Collection[StoredJob]]) -> None:
+        self._store = store
+        self._clock = clock
+        self._runner = runner
+        self._jobs = jobs
+        self._looked_until: datetime | None = None
+        self._seen_since = clock.now()  # from here on this process knows what was frozen, and by which windows
+
+    def windows_changed(self) -> None:
+        """Other windows have frozen jobs until now than will from now on."""
+        self._seen_since = self._clock.now()
+
+    async def look(self, stoppages: Stoppages) -> None:
+        """Make the runs that are owed for the freezes that have ended since the last look.
+
+        Raises:
+            StoreError: the store is away; the next look begins where this one did.
+        """
+        now = self._clock.now()
+        after = self._looked_until or now - self._look_back()
+        change = stoppages.next_change(after)
+        if change is not None and change <= now:
+            await self._catch_up(stoppages, after, now)
+        self._looked_until = now
+
+    def _look_back(self) -> timedelta:
+        longest = max((stored.job.starting_deadline for stored in self._jobs()), default=timedelta(0))
+        return min(longest, _LONGEST_LOOK_BACK)
+
+    async def _catch_up(self, stoppages: Stoppages, after: datetime, now: datetime) -> None:
+        by_application: dict[str, list[StoredJob]] = {}
+        for stored in self._jobs():
+            by_application.setdefault(stored.key.application, []).append(stored)
+        thaws = [thaw for name in by_application if (thaw := thaw_of(stoppages, name, after, now)) is not None]
+        if not thaws:
+            return
+        stoppages = stoppages.with_pauses(await self._store.pauses())  # also those that ended during the freeze
+        for thaw in thaws:
+            jobs = by_application[thaw.application]
+            if self._looked_until is None:  # one that another process may have seen to long ago
+                jobs = [stored for stored in jobs if now - thaw.at <= stored.job.starting_deadline]
+            keys = [key for key in await self._owed(jobs, stoppages, thaw) if await self._was_frozen(key, thaw)]
+            if keys:
+                log.info("%s is frozen no more: %d jobs catch up", thaw.application, len(keys))
+                self._runner.catch_up(thaw.at, keys)
+
+    async def _owed(self, jobs: Sequence[StoredJob], stoppages: Stoppages, thaw: Thaw) -> Sequence[JobKey]:
+        found: list[JobKey] = []
+        for place in range(0, len(jobs), _AT_ONCE):
+            found += owed(jobs[place : place + _AT_ONCE], stoppages, thaw)
+            await asyncio.sleep(0)
+        return found
+
+    async def _was_frozen(self, key: JobKey, thaw: Thaw) -> bool:
+        """Whether a job's slots were frozen in deed, where the freeze is older than what this process knows.
+
+        The windows may have been others then, and slots may have run. Where there is no record at all, nobody was alive
+        to make one.
+        """
+        if thaw.begin >= self._seen_since:
+            return True
+        query = RunQuery(application=key.application, api=key.api, since=thaw.begin, until=thaw.at, limit=_MOST_SLOTS)
+        runs = await self._store.runs(query)
+        return not runs or any(run.reason.startswith(StopKind.FROZEN.value) for run in runs)
