@@ -26,7 +26,8 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.schedulers.base import STATE_RUNNING
 from apscheduler.triggers.base import BaseTrigger
 
-from reconciler.core.model import JobKey, Schedule, StoredJob, whole_milliseconds
+from reconciler.core.instants import stamp
+from reconciler.core.model import Drift, JobKey, Schedule, StoredJob, whole_milliseconds
 from reconciler.core.timetable import Timetable
 from reconciler.errors import ReconcilerError
 from reconciler.ports import Alignment, OnDue
@@ -129,6 +130,48 @@ class ApsClock:
         self._stored, self._aligned_at, self._origin = wanted, now, None
         return Alignment(added=added, removed=removed, kept=entries - removed)
 
+    def drift(self) -> Sequence[Drift]:
+        """What is scheduled otherwise than the last ``align`` said, job by job; to be mended by ``realign``."""
+        if self._has_stopped:
+            return ()
+        wrong, surplus = self._differences()
+        found = [
+            Drift(key=key, where="scheduler", found=_appointed(appointment), declared=_shown(entry.due))
+            for entry, appointment in wrong
+            for key in entry.keys
+        ]
+        return [*found, *(drift for appointment in surplus for drift in _of_nobody(appointment))]
+
+    def realign(self) -> None:
+        """Appoint anew what is appointed otherwise than it should be, and cancel what should not be.
+
+        A slot that was handed over does not come again; one that came meanwhile is handed over late.
+        """
+        if self._has_stopped:
+            return
+        wrong, surplus = self._differences()
+        if not (wrong or surplus):
+            return
+        with self._scheduler.at_once():
+            for appointment in surplus:
+                self._scheduler.remove_job(appointment.id)
+            for entry, appointment in wrong:
+                self._scheduler.reappoint(entry, appointment)
+
+    @property
+    def _has_stopped(self) -> bool:
+        return self._loop is not None and self._on_due is None
+
+    def _differences(self) -> tuple[list[tuple[_Entry, Appointment | None]], list[Appointment]]:
+        """Entries with an appointment that is not theirs, or none; and appointments that no entry has."""
+        appointments = {one.id: one for one in self._scheduler.get_jobs()}
+        wrong = []
+        for entry in self._entries.values():
+            appointment = appointments.pop(entry.name, None)
+            if not entry.stands_in(appointment):
+                wrong.append((entry, appointment))
+        return wrong, list(appointments.values())
+
     def _compare(self, jobs: Iterable[StoredJob]) -> tuple[dict[JobKey, tuple[Schedule, datetime]], list[JobKey]]:
         """What is to be scheduled, and which of it is not so already; quick, as most jobs pass here unchanged."""
         known = self._stored
@@ -197,6 +240,25 @@ def _first_after(timetable: Timetable, instant: datetime) -> datetime | None:
         return None
 
 
+def _shown(instant: datetime | None) -> str | None:
+    return None if instant is None else stamp(instant)
+
+
+def _appointed(appointment: Appointment | None) -> str | None:
+    """When an appointment is, for people; ``None`` where there is none."""
+    if appointment is None:
+        return None
+    said = _shown(appointment.next_run_time) or "paused"
+    return said if isinstance(appointment.trigger, _Entry) else f"{said}, by a foreign trigger"
+
+
+def _of_nobody(appointment: Appointment) -> list[Drift]:
+    """An appointment that should not be, under the jobs that it would wake; under its own name where there are none."""
+    keys = list(appointment.trigger.keys) if isinstance(appointment.trigger, _Entry) else []
+    keys = keys or [JobKey("(scheduler)", str(appointment.id))]
+    return [Drift(key=key, where="scheduler", found=_appointed(appointment), declared=None) for key in keys]
+
+
 class _Entry(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
     """A timetable, the jobs that are due by it, and where it stands.
 
@@ -220,6 +282,12 @@ class _Entry(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
         """APScheduler's question."""
         return self.timetable.next_after(previous_fire_time or now)
+
+    def stands_in(self, appointment: Appointment | None) -> bool:
+        """Whether an appointment is this entry's, at its time; without a next slot there must be none."""
+        if appointment is None:
+            return self.due is None
+        return appointment.trigger is self and self.due is not None and appointment.next_run_time == self.due
 
     def take(self, now: datetime) -> tuple[datetime, ...]:
         """The slots that have come, oldest first and bounded; moves ``due`` on to the next that has not."""
@@ -283,6 +351,13 @@ class _Scheduler(AsyncIOScheduler):  # type: ignore[misc]  # APScheduler has no 
         entry.due = first
         self.add_job(_nothing, entry, id=entry.name, name=entry.name, next_run_time=first)
 
+    def reappoint(self, entry: _Entry, appointment: Appointment | None) -> None:
+        """Wake for an entry when it is due, whatever stands in its place."""
+        if appointment is not None:
+            self.remove_job(appointment.id)
+        if entry.due is not None:
+            self.appoint(entry, entry.due)
+
     def cancel(self, entry: _Entry) -> None:
         """Wake for an entry no more."""
         if entry.due is not None:
@@ -310,8 +385,12 @@ class _Scheduler(AsyncIOScheduler):  # type: ignore[misc]  # APScheduler has no 
     def _serve(self, appointment: Appointment, store: MemoryJobStore, now: datetime) -> None:
         # The appointment is moved on first: those who take the slots over may align.
         entry = appointment.trigger
+        if not isinstance(entry, _Entry):  # nobody that we know asked for it, and it would come again and again
+            store.remove_job(appointment.id)
+            return
         slots = entry.take(now)
-        if not slots:  # cancelled by whoever took over an earlier slot
+        if not slots:  # cancelled by whoever took over an earlier slot, or not yet due
+            self._put_off(appointment, store)
             return
         if entry.due is None:
             store.remove_job(entry.name)
@@ -319,6 +398,17 @@ class _Scheduler(AsyncIOScheduler):  # type: ignore[misc]  # APScheduler has no 
             appointment.next_run_time = entry.due
             store.update_job(appointment)
         self._lookup_executor("default").submit_job(appointment, slots)
+
+    def _put_off(self, appointment: Appointment, store: MemoryJobStore) -> None:
+        """Appoint for its time what somebody has appointed for earlier; it would come again at once."""
+        entry = appointment.trigger
+        if store.lookup_job(appointment.id) is not appointment:
+            return
+        if entry.due is None:
+            store.remove_job(appointment.id)
+        else:
+            appointment.next_run_time = entry.due
+            store.update_job(appointment)
 
 
 def _nothing() -> None:

@@ -11,7 +11,7 @@ from apscheduler.jobstores.memory import MemoryJobStore
 
 from reconciler.adapters.clock import MOST_MISSED, ApsClock
 from reconciler.core.cron import normalise
-from reconciler.core.model import JobKey, Schedule, StoredJob
+from reconciler.core.model import Drift, JobKey, Schedule, StoredJob
 from reconciler.ports import Alignment
 from tests.fakes import settle, stored_job
 
@@ -513,3 +513,138 @@ class TestTenThousandJobs:
         begin = time.perf_counter()
         assert wall.clock.align(jobs).kept == 10_000
         return time.perf_counter() - begin
+
+
+class TestDrift:
+    """Whoever meddles with APScheduler behind our back is found out, and it is mended."""
+
+    def appointed(self, wall: Wall, *jobs: StoredJob):
+        wall.align(*jobs)
+        return wall.clock._scheduler
+
+    async def test_there_is_none_after_an_alignment(self):
+        async with running() as wall:
+            wall.align(job("a", cron("* * * * *")), job("b", every(HOUR)), job("c", Schedule(declared="", at=BEFORE)))
+            assert wall.clock.drift() == []
+            await wall.reach(NOON + 5 * MINUTE)
+            assert wall.clock.drift() == []
+
+    async def test_there_is_none_before_the_clock_is_started(self):
+        wall = Wall()
+        wall.align(job("a", cron("* * * * *")))
+        assert wall.clock.drift() == []
+
+    async def test_an_appointment_that_is_missing_is_told_for_each_of_its_jobs_and_made_again(self):
+        async with running() as wall:
+            scheduler = self.appointed(wall, job("a", cron("* * * * *")), job("b", cron("* * * * *")))
+            scheduler.remove_all_jobs()
+            expected = [
+                Drift(key=key(name), where="scheduler", found=None, declared="2026-03-02T12:01:00Z") for name in "ab"
+            ]
+            assert wall.clock.drift() == expected
+            wall.clock.realign()
+            assert wall.clock.drift() == []
+            assert await wall.reach(NOON + MINUTE) == [(NOON + MINUTE, ["a", "b"])]
+
+    async def test_a_slot_that_came_meanwhile_is_handed_over_late_and_once(self):
+        async with running() as wall:
+            scheduler = self.appointed(wall, job("a", cron("* * * * *")))
+            assert await wall.slots(NOON + MINUTE) == [NOON + MINUTE]
+            scheduler.remove_all_jobs()
+            assert await wall.slots(NOON + 3 * MINUTE) == []
+            wall.clock.realign()
+            assert await wall.slots(NOON + 3 * MINUTE) == [NOON + 2 * MINUTE, NOON + 3 * MINUTE]
+            assert await wall.slots(NOON + 4 * MINUTE) == [NOON + 4 * MINUTE]
+
+    async def test_another_time_is_told_with_both_and_put_back(self):
+        async with running() as wall:
+            scheduler = self.appointed(wall, job("a", cron("* * * * *")))
+            (appointment,) = scheduler.get_jobs()
+            appointment.modify(next_run_time=NOON + HOUR)
+            (drift,) = wall.clock.drift()
+            assert (drift.found, drift.declared) == ("2026-03-02T13:00:00Z", "2026-03-02T12:01:00Z")
+            wall.clock.realign()
+            assert await wall.slots(NOON + MINUTE) == [NOON + MINUTE]
+            assert wall.clock.drift() == []
+
+    async def test_a_time_before_the_slot_wakes_nobody_and_keeps_nothing_busy(self):
+        async with running() as wall:
+            scheduler = self.appointed(wall, job("a", cron("0 * * * *")))
+            (appointment,) = scheduler.get_jobs()
+            appointment.modify(next_run_time=NOON)
+            assert await wall.slots(NOON + SECOND) == []
+            assert scheduler._process_jobs() == 1.0
+            assert await wall.slots(NOON + HOUR) == [NOON + HOUR]
+
+    async def test_a_paused_appointment_is_told_and_goes_on(self):
+        async with running() as wall:
+            scheduler = self.appointed(wall, job("a", cron("* * * * *")))
+            (appointment,) = scheduler.get_jobs()
+            appointment.pause()
+            assert [drift.found for drift in wall.clock.drift()] == ["paused"]
+            wall.clock.realign()
+            assert await wall.slots(NOON + MINUTE) == [NOON + MINUTE]
+
+    async def test_a_foreign_trigger_in_its_place_is_told_and_thrown_out(self):
+        async with running() as wall:
+            scheduler = self.appointed(wall, job("a", cron("* * * * *")))
+            (appointment,) = scheduler.get_jobs()
+            scheduler.add_job(print, "date", id=appointment.id, run_date=NOON + HOUR, replace_existing=True)
+            (drift,) = wall.clock.drift()
+            assert drift.found == "2026-03-02T13:00:00Z, by a foreign trigger"
+            wall.clock.realign()
+            assert await wall.slots(NOON + MINUTE) == [NOON + MINUTE]
+
+    async def test_what_nobody_declared_is_told_by_its_own_name_and_cancelled(self):
+        async with running() as wall:
+            scheduler = self.appointed(wall, job("a", cron("* * * * *")))
+            scheduler.add_job(print, "date", id="mine", args=["hello"], run_date=NOON + SECOND)
+            (drift,) = wall.clock.drift()
+            assert (str(drift.key), drift.declared) == ("(scheduler)/mine", None)
+            wall.clock.realign()
+            assert wall.clock.drift() == []
+
+    async def test_what_nobody_declared_is_never_run(self, capsys):
+        async with running() as wall:
+            scheduler = self.appointed(wall, job("a", cron("* * * * *")))
+            scheduler.add_job(print, "interval", id="mine", args=["hello"], seconds=1, next_run_time=NOON)
+            assert await wall.slots(NOON + MINUTE) == [NOON + MINUTE]
+            assert capsys.readouterr().out == ""
+            assert wall.clock.drift() == []
+
+    async def test_an_appointment_of_a_timetable_that_is_over_is_told_under_its_jobs(self):
+        async with running() as wall:
+            scheduler = self.appointed(wall, job("a", cron("* * * * *")))
+            (appointment,) = scheduler.get_jobs()
+            entry = appointment.trigger
+            wall.align()
+            entry.keys[key("a")] = BEFORE
+            scheduler.add_job(print, entry, id=entry.name, next_run_time=NOON + MINUTE)
+            assert [(drift.key, drift.declared) for drift in wall.clock.drift()] == [(key("a"), None)]
+            assert await wall.slots(NOON + MINUTE) == []
+            assert wall.clock.drift() == []
+
+    async def test_a_timetable_without_a_further_slot_has_no_appointment(self):
+        async with running() as wall:
+            scheduler = self.appointed(wall, job("a", Schedule(declared="", at=NOON + MINUTE)))
+            (appointment,) = scheduler.get_jobs()
+            await wall.slots(NOON + MINUTE)
+            scheduler.add_job(print, appointment.trigger, id=appointment.id, next_run_time=NOON + HOUR)
+            assert [drift.declared for drift in wall.clock.drift()] == [None]
+            wall.clock.realign()
+            assert scheduler.get_jobs() == []
+
+    async def test_to_mend_what_is_right_touches_nothing(self):
+        async with running() as wall:
+            scheduler = self.appointed(wall, job("a", cron("* * * * *")))
+            (before,) = scheduler.get_jobs()
+            wall.clock.realign()
+            assert scheduler.get_jobs() == [before]
+            assert scheduler.get_jobs()[0] is before
+
+    async def test_a_stopped_clock_has_none_and_mends_nothing(self):
+        async with running() as wall:
+            wall.align(job("a", cron("* * * * *")))
+            wall.clock.stop()
+            assert list(wall.clock.drift()) == []
+            wall.clock.realign()
