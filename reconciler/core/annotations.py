@@ -56,14 +56,14 @@ def _unknown(key: str, known: Known) -> str:
     elsewhere = [f"an {kind}" for kind, keys in _OF_KIND.items() if key in keys]
     if elsewhere:
         return f"this annotation belongs on {elsewhere[0]}"
-    found = closest(key, known)
-    hint = f" (did you mean `{found}`?)" if found else f"; here there is {', '.join(known) or 'none'}"
+    found = closest(key.removeprefix(PREFIX), [each.removeprefix(PREFIX) for each in known])  # that is always alike
+    hint = f" (did you mean `{PREFIX}{found}`?)" if found else f"; here there is {', '.join(known) or 'none'}"
     return f"there is no such annotation; keys that begin with {PREFIX} are the reconciler's own{hint}"
 
 
 def _value_fault(value: str, rule: Mapping[str, Any]) -> str | None:
     if "enum" in rule:
         return None if value in rule["enum"] else did_you_mean_choice(value, rule["enum"])
-    if re.fullmatch(rule["pattern"], value, re.ASCII) and not value.endswith("\n"):
+    if re.fullmatch(rule["pattern"].removesuffix("$"), value):
         return None
     return f"`{excerpt(value)}` names no job; jobs are named application/api"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from reconciler.core.declared import (
     DeclaredApi,
@@ -24,38 +23,18 @@ from reconciler.core.environments import (
     Choice,
     Complaint,
     PatchedApplication,
-    Patches,
     Patching,
     Refused,
     Targets,
-    blame,
     choose,
     complaints,
     doubled,
-    patched_api,
-    still_good,
     told,
 )
 from reconciler.core.inherit import Inheritance, faults_alone
 from reconciler.core.model import FreezeWindow, Job, JobKey, Problem
-from reconciler.core.patches import Refusal
+from reconciler.core.resolved import Resolved, api_problem, resolve_api
 from reconciler.core.suggest import did_you_mean, excerpt
-
-
-class _Resolved(NamedTuple):
-    """What became of an Api, for as long as it, its Application and its patches are the same.
-
-    Attributes:
-        application: as it is in the environment.
-        api: as its manifest has it.
-    """
-
-    application: DeclaredApplication
-    api: DeclaredApi
-    patches: Patches
-    job: Job | None = None
-    problems: tuple[Problem, ...] = ()
-    refusals: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +61,7 @@ class Desired:
     held: Mapping[str, tuple[Problem, ...]]
     problems: tuple[Problem, ...]
     broken: frozenset[str]
-    resolved: Mapping[JobKey, _Resolved] = field(default_factory=dict, repr=False, compare=False)
+    resolved: Mapping[JobKey, Resolved] = field(default_factory=dict, repr=False, compare=False)
     windows: Mapping[str, FreezeWindow] = field(default_factory=dict)
     held_windows: frozenset[str] = frozenset()
     windows_unknown: bool = False
@@ -129,22 +108,25 @@ def build(
 class _Building:
     def __init__(self, files: Mapping[str, ParsedFile], previous: Desired | None) -> None:
         self.files = [files[name] for name in sorted(files)]
-        self.previous = previous
+        self.known = previous.resolved if previous else {}
+        self.known_applications = previous.patched if previous else {}
+        self.known_environment = previous.chosen if previous else None
         self.problems: list[Problem] = []
         self.held: dict[str, list[Problem]] = {}
         self.broken = {each.file for each in self.files if each.broken}
         self.unread = frozenset(self.broken)
         self.applications: dict[str, DeclaredApplication] = {}
-        self.resolved: dict[JobKey, _Resolved] = {}
+        self.resolved: dict[JobKey, Resolved] = {}
         self.unresolved: dict[JobKey, DeclaredApi] = {}
-        self.renamed: list[DeclaredApi] = []
+        self.renamed: list[tuple[DeclaredApi, JobKey]] = []
         self.flawed: set[str] = set()  # names of Applications with problems of their own
         self.doubled: set[str] = set()
         self.twice: set[JobKey] = set()
         self.environments = [each for file in self.files for each in file.environments]
         self.faulty = [each for file in self.files for each in file.flawed]
         self.choice = Choice()
-        self.patching = Patching(None)
+        self.same_environment = True
+        self.patching = Patching(None, {})
 
     def take_problems(self) -> None:
         """What is wrong with single documents."""
@@ -171,7 +153,8 @@ class _Building:
     def take_environment(self, name: str | None, source: str) -> None:
         """The chosen environment and its Applications; where it cannot be used, everything is held."""
         self.choice = choose(name, self.environments, self.faulty, self.unread)
-        self.patching = Patching(self.choice.environment, self.previous.patched if self.previous else None)
+        self.same_environment = self.choice.environment is self.known_environment
+        self.patching = Patching(self.choice.environment, self.known_applications)
         for each in [*self.applications.values()]:
             self.applications[each.name] = self.patching.application(each).declared
         if self.choice.refused:
@@ -182,14 +165,14 @@ class _Building:
 
     def take_apis(self) -> None:
         """Every Api as a job, and the Apis that have no Application or a name that is taken."""
-        known = self.previous.resolved if self.previous else {}
         inheritances: dict[str, Inheritance] = {}
         uncertain = self.doubled | {name for name, each in self.patching.applications.items() if each.refusals}
         for file in self.files:
             for api in file.apis:
-                key, name = api.key, api.key.application
+                key = api.key
+                name = key.application
                 if api.renamed_from is not None:
-                    self.renamed.append(api)
+                    self.renamed.append((api, api.renamed_from))
                 application = self.applications.get(name)
                 if application is None:
                     self._orphan(api)
@@ -197,15 +180,12 @@ class _Building:
                     self._alone(api)  # what it would inherit is not known
                 elif key in self.resolved:
                     self._same_api(self.resolved[key].api, api)
+                elif (old := self._known(api, application)) is not None:
+                    self.resolved[key] = old
                 else:
-                    patches = self.patching.patches_of(key)
-                    old = known.get(key)
-                    if old and old.api is api and old.application is application and _holds(old, patches):
-                        self.resolved[key] = old if old.patches == patches else old._replace(patches=patches)
-                        continue
                     if name not in inheritances:
                         inheritances[name] = Inheritance(application)
-                    self.resolved[key] = self._resolve(application, api, patches, inheritances[name])
+                    self.resolved[key] = self._resolve(application, api, inheritances[name])
 
     def take_patches(self) -> None:
         """What is wrong with the environments: with the chosen one it holds Applications, with others nobody."""
@@ -247,7 +227,7 @@ class _Building:
             windows=windows.valid,
             held_windows=windows.held,
             windows_unknown=bool(self.unread),
-            renames={api.key: api.renamed_from for api in self.renamed if api.renamed_from and api.key in jobs},
+            renames={api.key: old for api, old in self.renamed if api.key in jobs},
             environment=environment,
             chosen=self.choice.environment,
             patched=self.patching.applications,
@@ -287,24 +267,21 @@ class _Building:
             if each.refusals:
                 yield from (Refused(*key, refusal) for refusal in each.refusals)
 
-    def _resolve(
-        self, application: DeclaredApplication, api: DeclaredApi, patches: Patches, inheritance: Inheritance
-    ) -> _Resolved:
-        resolved = _Resolved(application, api, patches)
-        declared = patched_api(api, patches)
-        if isinstance(declared, tuple):
-            return resolved._replace(refusals=declared)
-        result = inheritance.job(declared)
-        if isinstance(result, Job):
-            return resolved._replace(job=result)
-        of_application = self.patching.applications[application.name].patches
-        problems, refusals = [], []
-        for fault in result:
-            if (refusal := blame(fault, patches, of_application)) is not None:
-                refusals.append(refusal)
-            else:
-                problems.append(_problem(api, fault.field, fault.message))
-        return resolved._replace(problems=tuple(problems), refusals=tuple(refusals))
+    def _known(self, api: DeclaredApi, application: DeclaredApplication) -> Resolved | None:
+        """What became of the Api before, if that holds still."""
+        old = self.known.get(api.key)
+        if old is None or old.api is not api or old.application is not application:
+            return None
+        return old if self.same_environment else old.renewed(self.patching.patches_of(api.key))
+
+    def _resolve(self, application: DeclaredApplication, api: DeclaredApi, inheritance: Inheritance) -> Resolved:
+        return resolve_api(
+            application,
+            api,
+            self.patching.patches_of(api.key),
+            of_application=self.patching.applications[application.name].patches,
+            inheritance=inheritance,
+        )
 
     def _hold(self, application: str, problem: Problem) -> None:
         self.problems.append(problem)
@@ -335,13 +312,13 @@ class _Building:
         for one, other in pairs:
             place = f"{other.file}:{other.place_of('name').line}"
             message = f"another Api of {one.key.application} has this name: {place}"
-            self._hold(one.key.application, _problem(one, "name", message))
+            self._hold(one.key.application, api_problem(one, "name", message))
 
     def _alone(self, api: DeclaredApi) -> None:
         """Every problem is told at once, also of an Api that cannot become a job for its Application's sake."""
         self.unresolved.setdefault(api.key, api)
         for fault in faults_alone(api):
-            self._hold(api.key.application, _problem(api, fault.field, fault.message))
+            self._hold(api.key.application, api_problem(api, fault.field, fault.message))
 
     def _orphan(self, api: DeclaredApi) -> None:
         """Its Application was removed, misspelt or stands in what cannot be read: then that one must lose nothing."""
@@ -354,16 +331,8 @@ class _Building:
         hint = did_you_mean(name, self._names)
         if unread and not hint:
             hint = f"; it may stand in {unread[0]}, which cannot be read in full"
-        self._hold(name, _problem(api, "application", f"there is no Application `{excerpt(name)}`{hint}"))
+        self._hold(name, api_problem(api, "application", f"there is no Application `{excerpt(name)}`{hint}"))
         self.broken.add(api.file)
-
-
-def _holds(old: _Resolved, patches: Patches) -> bool:
-    return old.patches == patches or still_good(old.patches, patches, clean=not (old.problems or old.refusals))
-
-
-def _problem(api: DeclaredApi, name: str, message: str) -> Problem:
-    return problem_at(api.file, api.place_of(name), api.path_of(name), message)
 
 
 def _by_place(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -132,7 +132,7 @@ class Targets:
         if "*" in patch.api:
             return "api", f"no Api of `{patch.application}` matches `{patch.api}`", only
         known = {key.api for key in self._apis if matches(patch.application, key.application)}
-        owner = only or f"any Application that matches {patch.application}"
+        owner = only or f"any Application that matches `{patch.application}`"
         return "api", f"there is no Api `{excerpt(patch.api)}` of {owner}{did_you_mean(patch.api, known)}", only
 
     def _has_application(self, pattern: str) -> bool:
@@ -219,13 +219,11 @@ class Patching:
     What was patched before and has not changed is the same object again, so that what rests on it can be kept too.
     """
 
-    def __init__(
-        self, environment: DeclaredEnvironment | None, known: Mapping[str, PatchedApplication] | None = None
-    ) -> None:
+    def __init__(self, environment: DeclaredEnvironment | None, known: Mapping[str, PatchedApplication]) -> None:
         usable = [patch for patch in environment.patches if not patch.faults] if environment else []
         self._of_applications = [patch for patch in usable if patch.api is None]
         self._of_apis = [patch for patch in usable if patch.api is not None]
-        self._known = known or {}
+        self._known = known
         self._for_apis: dict[str, Patches] = {}
         self.applications: dict[str, PatchedApplication] = {}
 

@@ -28,7 +28,7 @@ def _merged(base: Values, patch: Values, path: Path) -> dict[str, Any]:
     result = dict(base)
     for key, value in patch.items():
         if path in _HEADERS:
-            _drop_other_capitals(result, key)
+            _drop_other_capitals(result, key, patch)
         if value is None:
             result.pop(key, None)
         elif isinstance(value, dict):
@@ -87,6 +87,7 @@ def _one_place_for_bounds(base: Values, patch: Values) -> Values:
     return result
 
 
-def _drop_other_capitals(headers: dict[str, Any], name: str) -> None:
-    for other in [each for each in headers if each != name and each.lower() == name.lower()]:
+def _drop_other_capitals(headers: dict[str, Any], name: str, patch: Values) -> None:
+    """Capitals make no difference in a header's name; one that a patch gives twice stays the mistake that it is."""
+    for other in [each for each in headers if each not in patch and each.lower() == name.lower()]:
         del headers[other]

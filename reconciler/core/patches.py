@@ -128,7 +128,8 @@ def _depends_on_the_rest(error: ErrorDetails, fault: Fault, spec: object) -> boo
 def patched(spec: Spec, patches: Sequence[DeclaredPatch]) -> Spec | tuple[Refusal, ...]:
     """A valid spec with patches merged in, one after the other, or why the result is not valid."""
     model = type(spec)
-    values = spec.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=set(_KEPT))
+    # The warnings are about parameters, whose validator makes tuples where their JSON has lists.
+    values = spec.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=set(_KEPT), warnings=False)
     kept = {name: getattr(spec, name) for name in _KEPT & spec.model_fields_set}
     for patch in patches:
         values = merge(values, patch.spec)
