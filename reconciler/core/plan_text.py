@@ -1,4 +1,4 @@
-"""A plan in words: as text for a terminal, and as JSON for programs.
+"""A plan in words, as text for a terminal.
 
 Lines come as pieces of (style, text) so that whoever prints them decides about colour. Forbidden here: printing.
 """
@@ -7,96 +7,154 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
 
+from reconciler.core.changes import Action, FieldChange, Kept, Plan, WindowChange
 from reconciler.core.instants import absolute, relative
-from reconciler.core.model import Job, Problem
-from reconciler.core.plan import Action, Change, FieldChange, Plan
+from reconciler.core.model import Job
+from reconciler.core.outlook import MOST_SLOTS, Instants, Outlook, total
+from reconciler.core.plan_view import ChangeView, PlanView, Side, SideKind, change_views
 from reconciler.core.plural import plural
-from reconciler.core.timetable import Timetable, words
 
-_SIGN = {Action.ADD: "+", Action.CHANGE: "~", Action.REMOVE: "-"}
-_STYLE = {Action.ADD: "green", Action.CHANGE: "yellow", Action.REMOVE: "red"}
-# What every job has and most leave as it is: said of a new job only where it differs from this.
-_PLAIN = {
-    "timeZone": "UTC",
-    "expect.status": "2xx",
-    "timeout": "30s",
-    "retry": "limit 0, 1s × 2, at most 5m",
-    "concurrencyPolicy": "Forbid",
-    "startingDeadline": "1h",
-    "catchUp": "latest",
-    "jitter": "0s",
-    "suspend": "false",
-}
+SIGNS = {Action.ADD: "+", Action.CHANGE: "~", Action.REMOVE: "-", Action.RENAME: "→"}
+_STYLES = {Action.ADD: "green", Action.CHANGE: "yellow", Action.REMOVE: "red", Action.RENAME: "yellow"}
+_MOST_ALIKE = 20  # so many jobs that stay for one reason are named
+_SHORT_REVISION = 12
 
 Line = tuple[str, str]
 
 
-def next_slot(job: Job | None, now: datetime) -> datetime | None:
-    """When the job is next due; ``None`` if never, suspended or absent."""
-    if job is None or job.suspend:
-        return None
-    return Timetable.of(job.schedule).next_after(now)
-
-
 def summary(plan: Plan) -> str:
     """The last line of a plan."""
-    add, change, remove = (plan.count(action) for action in Action)
-    return f"Plan: {add} to add, {change} to change, {remove} to remove"
+    counts = [(plan.count(Action.ADD), "add"), (plan.count(Action.CHANGE), "change")]
+    counts += [(plan.count(Action.RENAME), "rename")] if plan.count(Action.RENAME) else []
+    counts += [(plan.count(Action.REMOVE), "remove")]
+    text = ", ".join(f"{count} to {verb}" for count, verb in counts)
+    windows = len(plan.window_changes)
+    return f"Plan: {text}; {plural(windows, 'freeze window')} to change" if windows else f"Plan: {text}"
 
 
 def lines(plan: Plan, now: datetime) -> Iterator[Line]:
-    """The plan, line by line, each with its style."""
-    for change in plan.changes:
-        yield from _change_lines(change, now)
-    for item in plan.kept:
-        yield "yellow", f"! {item.key} stays: {item.reason}"
+    """A plan that is applied, line by line, each with its style."""
+    yield from _lines(plan, change_views(plan, now), now)
+
+
+def view_lines(view: PlanView) -> Iterator[Line]:
+    """A plan with its two sides, line by line, each with its style."""
+    if view.before.kind is SideKind.SOURCE:
+        yield "bold", title(view)
+        yield "", ""
+    yield from _lines(view.plan, view.changes, view.now)
+    for name in view.held_before:
+        yield "yellow", f"! {held_before(name, view)}"
+
+
+def title(view: PlanView) -> str:
+    """What is compared with what: ``From main (0123456789ab) to manifests (ba9876543210), environment staging``."""
+    text = f"From {_side(view.before)} to {_side(view.after)}"
+    return f"{text}, environment {view.environment}" if view.environment else text
+
+
+def held_before(name: str, view: PlanView) -> str:
+    """Why an Application may look newer than it is."""
+    return f"{name} is held at {view.before.name}: what runs of it now is older, so all its jobs are shown as new"
+
+
+def _side(side: Side) -> str:
+    return f"{side.name} ({side.revision[:_SHORT_REVISION]})" if side.revision else side.name
+
+
+def _lines(plan: Plan, changes: Iterable[ChangeView], now: datetime) -> Iterator[Line]:
+    changes = tuple(changes)
+    for view in changes:
+        yield from _change_lines(view, now)
+    for window in plan.window_changes:
+        yield from _window_lines(window)
+    for text in kept_texts(plan.kept):
+        yield "yellow", f"! {text}"
+    for name in plan.kept_windows:
+        yield "yellow", f"! {kept_window_text(name, plan)}"
     for name, problems in sorted(plan.held.items()):
         yield "yellow", f"! {name} is held: {plural(len(problems), 'problem')}; what ran before keeps running"
+    if text := outlook_text(total(view.outlook for view in changes), zone="UTC"):
+        yield "", f"In the coming 24 h: {text}"
     yield "bold", summary(plan)
 
 
-def _change_lines(change: Change, now: datetime) -> Iterator[Line]:
-    yield _STYLE[change.action], f"{_SIGN[change.action]} {change.key}  {change.job.file}:{change.job.line}"
-    fields = [field for field in change.fields if change.action is Action.CHANGE or _worth_saying(field)]
-    if change.action is not Action.REMOVE:
-        width = max((len(field.field) for field in fields), default=4)
-        for field in fields:
-            yield "", f"    {field.field:<{width}}  {_field_text(field, change)}"
-        yield from _schedule_lines(change, width, now)
+def kept_texts(kept: Iterable[Kept]) -> Iterator[str]:
+    """Which jobs stay and why; where very many are alike, only the first are named."""
+    alike: dict[str, list[Kept]] = {}
+    for item in kept:
+        alike.setdefault(item.reason, []).append(item)
+    for reason, items in alike.items():
+        for item in items[:_MOST_ALIKE]:
+            yield f"{item.key} stays: {reason}"
+        if (more := len(items) - _MOST_ALIKE) > 0:
+            yield f"{plural(more, 'more job')} stay{'s' if more == 1 else ''}: {reason}"
+
+
+def kept_window_text(name: str, plan: Plan) -> str:
+    """Why a freeze window stays."""
+    return f"freeze window {name} stays: {'the brake is on' if plan.braked else 'what declares it has problems'}"
+
+
+def _change_lines(view: ChangeView, now: datetime) -> Iterator[Line]:
+    change = view.change
+    was = f" (was {change.renamed_from})" if change.renamed_from else ""
+    yield _STYLES[change.action], f"{SIGNS[change.action]} {change.key}{was}  {change.job.file}:{change.job.line}"
+    fields = () if change.action is Action.REMOVE else view.fields
+    rows = [(one.field, _field_text(one, change.action)) for one in fields]
+    if words := _schedule_text(view):
+        rows.append(("", words))
+    rows.append(("next", _next_text(view, now)))
+    if runs := outlook_text(view.outlook, zone=change.job.schedule.zone):
+        rows.append(("24 h", runs))
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        yield "" if name and name not in ("next", "24 h") else "dim", f"    {name:<{width}}  {text}"
     yield "", ""
 
 
-def _worth_saying(field: FieldChange) -> bool:
-    return _PLAIN.get(field.field) != field.after
+def _window_lines(change: WindowChange) -> Iterator[Line]:
+    window = change.window
+    fields = () if change.action is Action.REMOVE else change.fields
+    text = "; ".join(f"{one.field} {_field_text(one, change.action)}" for one in fields)
+    name = f"{SIGNS[change.action]} freeze window {window.name}"
+    yield _STYLES[change.action], f"{name}: {text}" if text else name
+    yield "", ""
 
 
-def _field_text(field: FieldChange, change: Change) -> str:
-    if change.action is Action.ADD:
-        return _short(field.after)
-    return f"{_short(field.before)} → {_short(field.after)}"
+def _field_text(field: FieldChange, action: Action) -> str:
+    if action is Action.ADD:
+        return short(field.after)
+    return f"{short(field.before)} → {short(field.after)}"
 
 
-def _short(value: str | None) -> str:
+def short(value: str | None, most: int = 100) -> str:
+    """A value in one line, at most so many characters of it."""
     if value is None:
         return "(none)"
     line = value.replace("\n", "⏎")
-    return line if len(line) <= 100 else f"{line[:97]}…"  # noqa: PLR2004 - one line of a terminal
+    return line if len(line) <= most else f"{line[: most - 3]}…"
 
 
-def _schedule_lines(change: Change, width: int, now: datetime) -> Iterator[Line]:
-    before, after = next_slot(change.before, now), next_slot(change.after, now)
-    if change.before and change.after and change.before.schedule != change.after.schedule:
-        yield "dim", f"    {'':<{width}}  {words(change.before.schedule)} → {words(change.after.schedule)}"
-    elif change.action is Action.ADD:
-        yield "dim", f"    {'':<{width}}  {words(change.job.schedule)}"
-    old, new = _due(change.before, before, now), _due(change.after, after, now)
-    text = new if change.action is Action.ADD else f"{old} → {new}" if before != after else f"{new} (as before)"
-    yield "dim", f"    {'next':<{width}}  {text}"
+def _schedule_text(view: ChangeView) -> str:
+    """The schedule in words, where there is another one than before."""
+    before, after = view.schedules
+    if not view.reschedules:
+        return ""
+    return f"{before} → {after}" if before is not None else str(after)
 
 
-def _due(job: Job | None, slot: datetime | None, now: datetime) -> str:
+def _next_text(view: ChangeView, now: datetime) -> str:
+    change = view.change
+    old, new = due(change.before, view.next_before, now), due(change.after, view.next_after, now)
+    if change.action is Action.ADD:
+        return new
+    return f"{old} → {new}" if view.next_before != view.next_after else f"{new} (as before)"
+
+
+def due(job: Job | None, slot: datetime | None, now: datetime) -> str:
+    """When a job is next due, for people."""
     if job is None:
         return "(none)"
     if job.suspend:
@@ -106,29 +164,22 @@ def _due(job: Job | None, slot: datetime | None, now: datetime) -> str:
     return f"{absolute(slot, job.schedule.zone)} ({relative(slot, now)})"
 
 
-def as_json(plan: Plan, now: datetime, problems: Iterable[Problem] = ()) -> dict[str, Any]:
-    """The plan as JSON types; the shape is documented in the README."""
-    return {
-        "changes": [_change_json(change, now) for change in plan.changes],
-        "kept": [{"job": str(item.key), "reason": item.reason} for item in plan.kept],
-        "held": {name: [str(problem) for problem in found] for name, found in sorted(plan.held.items())},
-        "problems": [str(problem) for problem in problems],
-        "summary": {action.value: plan.count(action) for action in Action},
-    }
+def outlook_text(outlook: Outlook, *, zone: str) -> str:
+    """``1 run appears: 2026-03-03 03:00:00 UTC; 2 vanish: …``; empty where nothing does."""
+    parts = (
+        _instants_text(outlook.appear, "appear", "appears", zone),
+        _instants_text(outlook.vanish, "vanish", "vanishes", zone),
+    )
+    return "; ".join(part for part in parts if part)
 
 
-def _change_json(change: Change, now: datetime) -> dict[str, Any]:
-    before, after = next_slot(change.before, now), next_slot(change.after, now)
-    return {
-        "action": change.action.value,
-        "job": str(change.key),
-        "file": change.job.file,
-        "line": change.job.line,
-        "fields": [{"field": field.field, "before": field.before, "after": field.after} for field in change.fields],
-        "nextBefore": before and _stamp(before),
-        "nextAfter": after and _stamp(after),
-    }
-
-
-def _stamp(instant: datetime) -> str:
-    return instant.isoformat().replace("+00:00", "Z")
+def _instants_text(instants: Instants, verb: str, of_one: str, zone: str) -> str:
+    if not instants.count:
+        return "" if instants.exact else f"none of the first {MOST_SLOTS:,} runs {of_one}"
+    one = instants.count == 1 and instants.exact
+    runs = plural(instants.count, "run") if instants.exact else f"at least {plural(instants.count, 'run')}"
+    text = f"{runs} {of_one if one else verb}"
+    if not instants.first:
+        return text
+    named = ", ".join(absolute(slot, zone) for slot in instants.first)
+    return f"{text}: {named}" + (f" and {instants.more:,} more" if instants.more else "")

@@ -1,47 +1,18 @@
 """What is to be done so that the store says what the manifests say, and when nothing is."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from reconciler.core import plan as planning
-from reconciler.core import plan_text
-from reconciler.core.desired import build
-from reconciler.core.manifests import parse
-from reconciler.core.model import HttpRequest, JobKey, Problem
+from reconciler.core.model import Commit, JobKey, Problem
 from reconciler.core.plan import Action
 from reconciler.errors import NotFoundError
-from tests.fakes import START, stored_job
+from tests.fakes import START
+from tests.unit.core.plans import actions, application, declared, states, stored
 
 LATER = START + timedelta(hours=1)
-
-
-def application(name, *apis, extra=""):
-    lines = [
-        f"apiVersion: reconciler/v1\nkind: Application\nmetadata: {{name: {name}}}\nspec:\n  baseUrl: http://127.0.0.1:1"
-    ]
-    lines += [extra] if extra else []
-    lines += ["  apis:"] if apis else []
-    lines += [f'  - {{name: {api}, schedule: "0 2 * * *", request: {{path: /{api}}}}}' for api in apis]
-    return "\n".join(lines)
-
-
-def declared(**files):
-    return build({f"{name}.yaml": parse(f"{name}.yaml", text.encode()) for name, text in files.items()})
-
-
-def stored(desired, revision="r1"):
-    plan = planning.diff({}, desired)
-    return {one.key: one for one in planning.stored_jobs(plan, {}, revision=revision, now=START)}
-
-
-def states(desired):
-    written, _ = planning.application_states(planning.diff({}, desired), desired, {}, now=START)
-    return {state.name: state for state in written}
-
-
-def actions(plan):
-    return {str(change.key): change.action.value for change in plan.changes}
 
 
 def test_what_is_declared_and_not_stored_is_added():
@@ -120,27 +91,6 @@ def test_nothing_is_removed_while_a_file_cannot_be_read():
     assert "c.yaml" in plan.kept[0].reason
 
 
-@pytest.mark.parametrize(
-    ("gone", "allow", "stopped"), [(2, False, False), (3, False, True), (3, True, False), (4, False, True)]
-)
-def test_the_brake_stops_removals_of_more_than_half_of_all_jobs(gone, allow, stopped):
-    names = ["one", "two", "three", "four"]
-    known = stored(declared(a=application("a", *names)))
-    after = declared(a=application("a", "new", *names[gone:]))
-    plan = planning.brake(planning.diff(known, after), declares_nothing=False, allow_prune=allow)
-    assert plan.braked is stopped
-    assert plan.count(Action.REMOVE) == (0 if stopped else gone)
-    assert plan.count(Action.ADD) == 1, "the rest of the plan goes on"
-    assert len(plan.kept) == (gone if stopped else 0)
-
-
-def test_a_source_that_declares_nothing_removes_nothing():
-    known = stored(declared(a=application("a", "one")))
-    plan = planning.brake(planning.diff(known, declared()), declares_nothing=True, allow_prune=False, max_prune=1.0)
-    assert plan.braked
-    assert "declares nothing" in plan.kept[0].reason
-
-
 def test_held_applications_are_said_so_with_reasons_and_since_when():
     before = declared(a=application("a", "one"))
     known, apps = stored(before), states(before)
@@ -166,92 +116,9 @@ def test_an_application_that_is_gone_is_removed_unless_its_jobs_were_kept():
     assert planning.application_states(braked, nothing, apps, now=LATER) == ([], [])
 
 
-def test_every_field_of_a_job_is_compared():
-    """A field that `flatten` left out would change without being shown."""
-    plain = stored_job().job
-    shown = planning.flatten(stored_job(description="d", labels={"a": "b"}, max_concurrency=3, jitter=timedelta(1)).job)
-    assert {"description", "label a", "limits.concurrency", "jitter"} <= set(shown)
-    request = HttpRequest(method="POST", url="http://x/", headers={"A": "b"}, body="text")
-    shown = planning.flatten(stored_job(request=request).job)
-    assert (shown["request"], shown["header A"], shown["body"]) == ("POST http://x/", "b", "text")
-    assert "body" not in planning.flatten(plain)
-
-
-def text(plan):
-    return [line for _, line in plan_text.lines(plan, START)]
-
-
-def test_the_text_of_a_plan_ends_with_its_summary():
-    before = declared(a=application("a", "one", "two", "three"))
-    after = declared(a=application("a", "two", "three", "new", extra="  defaults: {timeout: 5s}"))
-    lines = text(planning.diff(stored(before), after))
-    assert lines[-1] == "Plan: 1 to add, 2 to change, 1 to remove"
-    assert any(line.startswith("+ a/new  a.yaml:") for line in lines)
-    assert any(line.startswith("~ a/two") for line in lines)
-    assert any(line.startswith("- a/one") for line in lines)
-    assert any("timeout" in line and "30s → 5s" in line for line in lines)
-
-
-def test_the_text_says_the_next_run_before_and_after():
-    before = declared(a=application("a", "one"))
-    after = declared(a=application("a", "one").replace("0 2", "0 3"))
-    lines = text(planning.diff(stored(before), after))
-    assert any("2026-03-03 02:00:00 UTC (in 17h) → 2026-03-03 03:00:00 UTC (in 18h)" in line for line in lines)
-
-
-def test_the_text_names_what_stays_and_what_is_held():
-    known = stored(declared(a=application("a", "one"), b=application("b", "one")))
-    held = text(
-        planning.diff(known, declared(a=application("a", "one").replace("0 2", "0 99"), b=application("b", "one")))
-    )
-    assert any(line.startswith("! a is held: 1 problem") for line in held)
-    braked = planning.brake(planning.diff(known, declared()), declares_nothing=True, allow_prune=False)
-    assert any(line.startswith("! a/one stays: the source declares nothing") for line in text(braked))
-
-
-def test_a_long_value_takes_one_line():
-    (shown,) = {len(plan_text._short("x\n" * 500))}
-    assert shown < 120
-
-
-def test_the_json_of_a_plan_has_old_and_new_values_and_instants():
-    before = declared(a=application("a", "one", "two", "three"))
-    after = declared(a=application("a", "one", "two").replace("0 2 * * *", "0 3 * * *", 1))
-    shape = plan_text.as_json(planning.diff(stored(before), after), START)
-    assert shape["summary"] == {"add": 0, "change": 1, "remove": 1}
-    changed = next(one for one in shape["changes"] if one["action"] == "change")
-    assert changed["job"] == "a/one"
-    assert changed["fields"] == [{"field": "schedule", "before": "0 2 * * *", "after": "0 3 * * *"}]
-    assert (changed["nextBefore"], changed["nextAfter"]) == ("2026-03-03T02:00:00Z", "2026-03-03T03:00:00Z")
-    removed = next(one for one in shape["changes"] if one["action"] == "remove")
-    assert removed["nextAfter"] is None
-
-
-def test_a_suspended_job_has_no_next_run():
-    assert plan_text.next_slot(stored_job(suspend=True).job, START) is None
-    assert plan_text.next_slot(None, START) is None
-    assert plan_text.next_slot(stored_job().job, START) == START + timedelta(minutes=1)
-
-
 def test_keys_are_in_order():
     plan = planning.diff({}, declared(b=application("b", "one"), a=application("a", "two", "one")))
     assert [change.key for change in plan.changes] == [JobKey("a", "one"), JobKey("a", "two"), JobKey("b", "one")]
-
-
-def test_a_job_that_will_never_be_due_again_or_is_suspended_is_said_so():
-    before = declared(a=application("a", "one"))
-    over = declared(a=application("a", "one").replace('"0 2 * * *"', "{at: 2020-01-01}"))
-    assert any("(in 17h) → never" in line for line in text(planning.diff(stored(before), over)))
-    stopped = declared(a=application("a", "one", extra="  suspend: true"))
-    assert any("→ never (suspended)" in line for line in text(planning.diff(stored(before), stopped)))
-
-
-def test_a_change_that_leaves_the_next_run_says_so_and_names_what_is_absent():
-    before = declared(a=application("a", "one"))
-    after = declared(a=application("a", "one", extra="  limits: {concurrency: 3}"))
-    lines = text(planning.diff(stored(before), after))
-    assert any("limits.concurrency  (none) → 3" in line for line in lines)
-    assert any("(as before)" in line for line in lines)
 
 
 def test_problems_of_another_file_do_not_hold_the_applications_of_a_broken_one():
@@ -276,3 +143,92 @@ def test_an_application_that_was_never_good_is_kept_as_held_with_its_reasons():
 def test_what_names_no_job_is_refused(name):
     with pytest.raises(NotFoundError, match="APPLICATION/API"):
         JobKey.parse(name)
+
+
+COMMIT = Commit(id="c" * 40, author="A <a@example.com>", date=START, subject="Call later")
+
+
+def test_a_change_notes_the_commit_that_made_it_and_a_move_keeps_what_stood_there():
+    before = declared(a=application("a", "one", "two"))
+    known = stored(before)
+    text = application("a", "one", "two").replace("0 2", "0 3", 1)
+    first = planning.stored_jobs(
+        planning.diff(known, declared(a=text)),
+        known,
+        revision="r2",
+        now=LATER,
+        commits={JobKey("a", "one"): COMMIT},
+    )
+    (changed,) = first
+    assert (changed.revision, changed.commit, changed.applied_at) == (COMMIT.id, COMMIT, LATER)
+    known |= {changed.key: changed}
+    moved = planning.diff(known, declared(a="# moved\n" + text))
+    assert moved.changes == ()
+    again = {
+        one.key.api: one for one in planning.stored_jobs(moved, known, revision="r3", now=LATER + timedelta(hours=1))
+    }
+    assert (again["one"].revision, again["one"].commit, again["one"].applied_at) == (COMMIT.id, COMMIT, LATER)
+    assert (again["two"].revision, again["two"].commit, again["two"].applied_at) == ("r1", None, START)
+
+
+def test_without_a_known_commit_the_revision_of_the_source_stands():
+    (one,) = planning.stored_jobs(
+        planning.diff({}, declared(a=application("a", "one"))), {}, revision="r9", now=LATER, commits={}
+    )
+    assert (one.revision, one.commit) == ("r9", None)
+
+
+def test_an_application_notes_the_revision_at_which_it_was_seen_held_or_released():
+    good, bad = declared(a=application("a", "one")), declared(a=application("a", "one").replace("0 2", "0 99"))
+
+    def after(desired, known, revision):
+        plan = planning.diff({}, desired, applications=known)
+        written, _ = planning.application_states(plan, desired, known, now=LATER, revision=revision)
+        return {state.name: state for state in written} or known
+
+    first = after(good, {}, "r1")
+    assert first["a"].revision == "r1"
+    assert after(good, first, "r2") == first, "nothing became of it"
+    held = after(bad, first, "r3")
+    assert (held["a"].held, held["a"].revision) == (True, "r3")
+    worse = after(declared(a=application("a", "one").replace("0 2", "99 99")), held, "r4")
+    assert worse["a"].problems != held["a"].problems
+    assert worse["a"].revision == "r3", "it is held since then, for another reason now"
+    assert after(good, worse, "r5")["a"].revision == "r5"
+
+
+def test_what_an_application_says_of_pruning_is_kept_while_it_is_held():
+    good = declared(a=application("a", "one", annotations="reconciler/prune: never"))
+    known = states(good)
+    assert known["a"].prune == "never"
+    bad = declared(a=application("a", "one").replace("0 2", "0 99"))
+    (held,), _ = planning.application_states(planning.diff({}, bad), bad, known, now=LATER)
+    assert (held.held, held.prune) == (True, "never")
+
+
+def test_a_job_edited_by_hand_is_a_change_once_its_digest_is_not_believed():
+    desired = declared(a=application("a", "one", "two"))
+    known = stored(desired)
+    one = JobKey("a", "one")
+    edited = known | {one: replace(known[one], job=replace(known[one].job, timeout=timedelta(seconds=1)))}
+    assert planning.diff(edited, desired).changes == ()
+    (change,) = planning.diff(planning.without_digest(edited, {one, JobKey("a", "gone")}), desired).changes
+    assert [(field.field, field.before, field.after) for field in change.fields] == [("timeout", "1s", "30s")]
+    assert planning.without_digest(known, set()) is known
+
+
+def test_a_plan_can_leave_what_was_done_by_hand_and_still_follow_the_revision():
+    before = declared(a=application("a", "one", "two", "three"))
+    known = dict(stored(before))
+    one, two, three, made = (JobKey("a", name) for name in ("one", "two", "three", "made"))
+    known[one] = replace(known[one], job=replace(known[one].job, timeout=timedelta(seconds=1)))
+    known[two] = replace(known[two], job=replace(known[two].job, timeout=timedelta(seconds=1)))
+    known[made] = replace(known[three], job=replace(known[three].job, key=made))
+    del known[three]
+    text = application("a", "one", "two", "three").replace('two, schedule: "0 2', 'two, schedule: "0 3')
+    after = declared(a=text)
+    edited = {one, two, three, made}
+    whole = planning.diff(planning.without_digest(known, edited), after)
+    assert actions(whole) == {"a/one": "change", "a/two": "change", "a/three": "add", "a/made": "remove"}
+    assert actions(planning.leaving(whole, edited, known)) == {"a/two": "change"}
+    assert planning.leaving(whole, set(), known) == whole

@@ -1,0 +1,114 @@
+"""What a plan leaves in the store: jobs with the revision and the moment they count from, and Applications.
+
+Forbidden here: deciding what changes (``core.plan``), and writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from reconciler.core.annotations import prune_of
+from reconciler.core.changes import Change, Plan
+from reconciler.core.declared import DeclaredApplication
+from reconciler.core.desired import Desired
+from reconciler.core.model import ApplicationState, Commit, JobKey, Problem, StoredJob
+
+
+def stored_jobs(
+    plan: Plan,
+    stored: Mapping[JobKey, StoredJob],
+    *,
+    revision: str,
+    now: datetime,
+    commits: Mapping[JobKey, Commit] | None = None,
+) -> list[StoredJob]:
+    """What the plan's additions, changes, renamings and moves are to stand in the store as.
+
+    Slots count from the moment a schedule was applied, so an edited, resumed or new schedule owes nothing from before,
+    and a job that has only another name owes what it owed.
+
+    Args:
+        plan: what is to be applied.
+        stored: every stored job.
+        revision: of the source.
+        now: the instant of the sync.
+        commits: by key, which commit changed what the job does, where that is known.
+    """
+    written = [replace(stored[job.key], job=job) for job in plan.moved]
+    for change in plan.changes:
+        if change.after is not None:
+            commit = (commits or {}).get(change.key)
+            written.append(
+                StoredJob(
+                    job=change.after,
+                    revision=commit.id if commit else revision,
+                    since=now if _restarts(change) else stored[change.renamed_from or change.key].since,
+                    applied_at=now,
+                    commit=commit,
+                )
+            )
+    return written
+
+
+def _restarts(change: Change) -> bool:
+    before, after = change.before, change.after
+    return before is None or after is None or (before.schedule, before.suspend) != (after.schedule, after.suspend)
+
+
+def application_states(
+    plan: Plan, desired: Desired, stored: Mapping[str, ApplicationState], *, now: datetime, revision: str = ""
+) -> tuple[list[ApplicationState], list[str]]:
+    """The Applications to write and those to remove, so that the store says what is declared and what is held.
+
+    ``now`` and ``revision`` are noted where an Application is new, or is held or released with this plan.
+    """
+    turn = _Turn(at=now, revision=revision)
+    written = []
+    for name in sorted(set(desired.applications) | set(plan.held)):
+        state = _application_state(name, desired.applications.get(name), plan.held.get(name), stored.get(name), turn)
+        if state != stored.get(name):
+            written.append(state)
+    staying = {item.key.application for item in plan.kept} | set(desired.applications) | set(plan.held)
+    return written, sorted(set(stored) - staying)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turn:
+    """When an Application became what it is, held or not, and at which revision."""
+
+    at: datetime
+    revision: str
+
+
+def _application_state(
+    name: str,
+    declared: DeclaredApplication | None,
+    problems: tuple[Problem, ...] | None,
+    known: ApplicationState | None,
+    turn: _Turn,
+) -> ApplicationState:
+    held = problems is not None
+    if known is not None and known.held == held:
+        turn = _Turn(at=known.since, revision=known.revision)
+    reasons = tuple(str(problem) for problem in problems or ())
+    if held and known is not None:
+        return replace(known, held=True, problems=reasons, since=turn.at, revision=turn.revision)
+    if declared is None:
+        return ApplicationState(name=name, held=held, problems=reasons, since=turn.at, revision=turn.revision)
+    spec = declared.manifest.spec
+    return ApplicationState(
+        name=name,
+        description=spec.description,
+        labels=declared.manifest.metadata.labels,
+        base_url=spec.base_url,
+        suspend=spec.suspend,
+        file=declared.file,
+        line=declared.line,
+        held=held,
+        problems=reasons,
+        since=turn.at,
+        revision=turn.revision,
+        prune=prune_of(declared),
+    )

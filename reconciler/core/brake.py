@@ -1,0 +1,83 @@
+"""The prune brake: a commit that would take away more than a part of all jobs takes away nothing.
+
+Applications may say otherwise of themselves (``reconciler/prune``): ``allow`` lets theirs go, ``never`` protects them
+from everybody. Forbidden here: looking for removals; ``core.plan`` finds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from reconciler.core.annotations import prune_of
+from reconciler.core.changes import Action, Kept, Plan
+from reconciler.core.desired import Desired
+from reconciler.core.model import ApplicationState, JobKey
+
+DEFAULT_MAX_PRUNE = 0.5
+_SHORT_REVISION = 12
+
+
+def prune_policies(desired: Desired, applications: Mapping[str, ApplicationState]) -> Mapping[str, str]:
+    """What each Application says of removals: as declared now, or as it was last good where it is declared no more."""
+    policies = {name: state.prune for name, state in applications.items()}
+    policies |= {name: prune_of(each) for name, each in desired.applications.items()}
+    return {name: policy for name, policy in policies.items() if policy}
+
+
+def brake(
+    plan: Plan,
+    *,
+    declares_nothing: bool,
+    allow_prune: bool,
+    max_prune: float = DEFAULT_MAX_PRUNE,
+    policies: Mapping[str, str] | None = None,
+    revision: str = "",
+) -> Plan:
+    """Stop removals that nobody has said are meant, where too much would go; the rest of the plan stays.
+
+    Args:
+        plan: the plan to guard.
+        declares_nothing: whether the source declares no Application at all.
+        allow_prune: a person has said that this is meant.
+        max_prune: the part of all stored jobs that may go at once, 0 to 1.
+        policies: by Application, ``allow`` or ``never`` (``prune_policies``).
+        revision: of the source, to say what releases the brake.
+    """
+    policies = policies or {}
+    reasons = {
+        key: f"{key.application} is protected (reconciler/prune: never)"
+        for key in plan.removals
+        if policies.get(key.application) == "never"
+    }
+    counted = [key for key in plan.removals if policies.get(key.application) not in ("allow", "never")]
+    fault = "" if allow_prune else _fault(plan, len(counted), max_prune, declares_nothing=declares_nothing)
+    if fault:
+        release = f"reconciler sync --allow-prune {revision[:_SHORT_REVISION] or 'REVISION'} lets them go"
+        reasons |= dict.fromkeys(counted, f"{fault}; {release}")
+    return _keeping(plan, reasons, braked=bool(fault))
+
+
+def _fault(plan: Plan, counted: int, max_prune: float, *, declares_nothing: bool) -> str:
+    """Why the removals that count are too many; empty where they are not."""
+    if declares_nothing and (counted or plan.removed_windows):
+        return "the source declares nothing at all"
+    if counted > plan.total * max_prune:
+        return f"{counted} of {plan.total} jobs would go, more than {max_prune:.0%}"
+    return ""
+
+
+def _keeping(plan: Plan, reasons: Mapping[JobKey, str], *, braked: bool) -> Plan:
+    """The plan without the removals of these jobs; with the brake on, freeze windows stay too."""
+    if not (reasons or braked):
+        return plan
+    changes = (change for change in plan.changes if change.action is not Action.REMOVE or change.key not in reasons)
+    kept = (*plan.kept, *(Kept(key=key, reason=reason) for key, reason in reasons.items()))
+    plan = replace(plan, changes=tuple(changes), kept=tuple(sorted(kept, key=lambda item: item.key)), braked=braked)
+    if not braked:
+        return plan
+    return replace(
+        plan,
+        window_changes=tuple(change for change in plan.window_changes if change.action is not Action.REMOVE),
+        kept_windows=tuple(sorted((*plan.kept_windows, *plan.removed_windows))),
+    )

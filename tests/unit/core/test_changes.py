@@ -1,0 +1,92 @@
+"""Every field of a job and of a freeze window can be seen to differ."""
+
+from dataclasses import fields, replace
+from datetime import timedelta
+
+import pytest
+
+from reconciler.core.changes import flatten, flatten_window
+from reconciler.core.inherit import digest
+from reconciler.core.model import Expectation, FreezeWindow, HttpRequest, Job, RetryPolicy, Schedule
+from tests.fakes import START, job_of
+
+HOURLY = Schedule(declared="H * * * *", cron="7 * * * *")
+POST = HttpRequest(method="POST", url="http://x/", headers={"A": "b"}, body="text")
+OTHER = {
+    "description": ["for people"],
+    "labels": [{"a": "b"}, {"a": "c"}],
+    "schedule": [
+        HOURLY,
+        replace(HOURLY, cron="8 * * * *"),
+        replace(HOURLY, zone="Europe/Berlin"),
+        replace(HOURLY, starts_at=START),
+        replace(HOURLY, ends_at=START),
+        Schedule(declared="every 1h", every=timedelta(hours=1)),
+        Schedule(declared="every 1h", every=timedelta(hours=2)),
+        Schedule(declared="at 9", at=START),
+        Schedule(declared="at 9", at=START + timedelta(milliseconds=1)),
+    ],
+    "request": [POST, replace(POST, body=None), replace(POST, headers={"A": "c"}), replace(POST, url="http://y/")],
+    "expect": [Expectation(status=("200",)), Expectation(contains="ok")],
+    "retry": [
+        RetryPolicy(limit=1),
+        RetryPolicy(initial_delay=timedelta(seconds=2)),
+        RetryPolicy(factor=1.00000001),
+        RetryPolicy(factor=1.00000002),
+        RetryPolicy(max_delay=timedelta(seconds=2)),
+    ],
+    "timeout": [timedelta(milliseconds=1)],
+    "concurrency_policy": ["Allow"],
+    "starting_deadline": [timedelta(minutes=1)],
+    "catch_up": ["all"],
+    "delivery": ["atMostOnce"],
+    "jitter": [timedelta(seconds=1)],
+    "suspend": [True],
+    "max_concurrency": [3],
+    "derived_from": ["app/old"],
+}
+PLACE = {"key", "file", "line", "digest"}
+
+
+def test_every_field_is_looked_at_here():
+    assert set(OTHER) | PLACE == {field.name for field in fields(Job)}
+
+
+@pytest.mark.parametrize("name", sorted(OTHER))
+def test_jobs_with_different_digests_show_different_fields(name):
+    """What `flatten` left out would change without being shown."""
+    jobs = [job_of(), *(job_of(**{name: value}) for value in OTHER[name])]
+    assert len({digest(job) for job in jobs}) == len(jobs)
+    assert len({tuple(flatten(job).items()) for job in jobs}) == len(jobs)
+
+
+def test_where_a_job_stands_is_none_of_its_fields():
+    assert flatten(job_of(file="other.yaml", line=99, digest="x")) == flatten(job_of())
+
+
+def test_what_a_schedule_comes_to_is_shown_where_its_words_are_others():
+    assert "schedule.cron" not in flatten(job_of())
+    shown = flatten(job_of(schedule=HOURLY))
+    assert (shown["schedule"], shown["schedule.cron"]) == ("H * * * *", "7 * * * *")
+
+
+def test_a_request_is_shown_part_by_part():
+    shown = flatten(job_of(request=POST))
+    assert (shown["request"], shown["header A"], shown["body"]) == ("POST http://x/", "b", "text")
+    assert "body" not in flatten(job_of())
+
+
+def test_every_field_of_a_freeze_window_is_shown():
+    window = FreezeWindow(name="w", mode="deny", start=HOURLY, duration=timedelta(days=1))
+    others = {
+        "mode": "allow",
+        "start": replace(HOURLY, zone="Europe/Berlin"),
+        "duration": timedelta(days=2),
+        "applications": ("a",),
+        "catch_up": "latest",
+        "description": "for people",
+    }
+    assert set(others) | {"name", "file", "line"} == {field.name for field in fields(FreezeWindow)}
+    plain = flatten_window(window)
+    for name, value in others.items():
+        assert flatten_window(replace(window, **{name: value})) != plain, name
