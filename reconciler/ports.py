@@ -112,7 +112,7 @@ class Store(Protocol):
         """Write a pause, new or changed, whole."""
 
     async def pauses(self, *, ending_after: datetime | None = None) -> Sequence[Pause]:
-        """The pauses, newest first; with ``ending_after`` only those still open then: not ended, and ``until`` later."""
+        """The pauses, newest first; with ``ending_after`` those still open then: not ended, and ``until`` is later."""
 
     async def record(self, report: SyncReport) -> None:
         """Keep a sync report; also retention: at most the newest 1,000 stay."""

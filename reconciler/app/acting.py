@@ -18,23 +18,27 @@ from reconciler.core.plan import Plan
 from reconciler.core.plural import plural
 from reconciler.errors import NotFoundError, ReconcilerError, SourceError
 from reconciler.services.declarations import Declarations
-from reconciler.services.reconcile import Reconciliation, SyncOptions
+from reconciler.services.reconcile import Reconciliation
 from reconciler.services.run import Runner
 from reconciler.services.upkeep import Upkeep
 from reconciler.settings import Settings
 from reconciler.web.server import bind, parse_listen
 
 
-async def sync_once(settings: Settings, *, allow_prune: bool) -> tuple[SyncReport, Plan]:
+async def sync_once(settings: Settings, *, allow_prune: str) -> tuple[SyncReport, Plan]:
     """One pass from the source to the store.
+
+    Args:
+        settings: everything that can be set.
+        allow_prune: the revision whose removals are meant, or its beginning; empty for none.
 
     Raises:
         SourceError: there is no snapshot.
         StoreError: the store is away or refuses.
     """
-    options = SyncOptions(allow_prune=allow_prune, max_prune=settings.max_prune)
     async with wiring.opened(settings.store) as store:
-        reconciliation = Reconciliation(wiring.open_source(settings.source), store, ApsClock(), options)
+        options = wiring.sync_options(settings, allow_prune)
+        reconciliation = Reconciliation(wiring.open_source(settings), store, ApsClock(), options)
         report = await reconciliation.sync()
         if report.result == "failed" or reconciliation.plan is None:
             raise SourceError(report.error)
@@ -93,15 +97,16 @@ async def check(settings: Settings) -> list[Finding]:
 
 
 async def _check_source(settings: Settings) -> Finding:
-    declarations = Declarations(settings.source)
     try:
-        snapshot = await wiring.open_source(settings.source).fetch({})
+        source = wiring.open_source(settings)
+        declarations = Declarations(source.name, settings.environment)
+        snapshot = await source.fetch({})
     except ReconcilerError as error:
         return Finding(what="source", good=False, text=str(error))
     desired = declarations.update(snapshot)
     problems = declarations.problems
     counts = ((len(snapshot.files), "file"), (len(desired.jobs), "job"), (len(problems), "problem"))
-    text = f"{settings.source}: {', '.join(plural(count, noun) for count, noun in counts)}"
+    text = f"{source.name}: {', '.join(plural(count, noun) for count, noun in counts)}"
     return Finding(what="source", good=not problems, text=f"{text}; see `reconciler validate`" if problems else text)
 
 

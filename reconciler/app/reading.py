@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from reconciler.app.wiring import is_missing, opened_to_read
 from reconciler.core import views
-from reconciler.core.model import ApplicationState, JobKey, Run, RunQuery, StoredJob
+from reconciler.core.model import ApplicationState, FreezeWindow, JobKey, Run, RunQuery, StoredJob, SyncReport
+from reconciler.core.stops import Stoppages
 from reconciler.core.suggest import did_you_mean
 from reconciler.errors import NotFoundError
 from reconciler.ports import Store
@@ -16,14 +18,29 @@ from reconciler.settings import Settings
 from reconciler.version import VERSION
 
 
-async def state(url: str) -> tuple[Sequence[StoredJob], Sequence[ApplicationState]]:
+async def state(url: str) -> tuple[Sequence[StoredJob], Sequence[ApplicationState], Sequence[FreezeWindow]]:
     """Everything that is declared, as the store has it."""
     async with opened_to_read(url) as store:
-        return await store.jobs(), await store.applications()
+        return await store.jobs(), await store.applications(), await store.windows()
 
 
-async def jobs(url: str, application: str | None) -> tuple[list[StoredJob], set[str], Mapping[JobKey, Run]]:
-    """The jobs (of one Application), the names of held Applications, and each job's newest run.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jobs:
+    """Jobs and what stands beside them: the names of held Applications, each one's newest run, what stops them."""
+
+    jobs: Sequence[StoredJob]
+    held: frozenset[str]
+    last: Mapping[JobKey, Run]
+    stoppages: Stoppages
+
+
+async def stoppages(store: Store, now: datetime) -> Stoppages:
+    """Every pause that is open and every freeze window."""
+    return Stoppages(await store.pauses(ending_after=now), await store.windows())
+
+
+async def jobs(url: str, application: str | None) -> Jobs:
+    """The jobs (of one Application).
 
     Raises:
         NotFoundError: there is no such Application.
@@ -35,7 +52,18 @@ async def jobs(url: str, application: str | None) -> tuple[list[StoredJob], set[
         if application is not None and application not in names:
             raise NotFoundError(f"there is no Application {application}{did_you_mean(application, names)}")
         keys = None if application is None else [one.key for one in found]
-        return found, {state.name for state in states if state.held}, await store.last_runs(keys)
+        return Jobs(
+            jobs=found,
+            held=frozenset(state.name for state in states if state.held),
+            last=await store.last_runs(keys),
+            stoppages=await stoppages(store, datetime.now(UTC)),
+        )
+
+
+async def syncs(url: str, limit: int) -> Sequence[SyncReport]:
+    """The newest sync reports, newest first."""
+    async with opened_to_read(url) as store:
+        return await store.syncs(limit)
 
 
 async def runs(url: str, query: RunQuery) -> Sequence[Run]:
@@ -74,8 +102,8 @@ async def run(url: str, run_id: str) -> Run:
     return run
 
 
-async def application(url: str, name: str) -> tuple[ApplicationState, int]:
-    """One Application and the number of its jobs.
+async def application(url: str, name: str, now: datetime) -> views.ApplicationView:
+    """One Application with its conditions.
 
     Raises:
         NotFoundError: there is none of this name.
@@ -84,7 +112,14 @@ async def application(url: str, name: str) -> tuple[ApplicationState, int]:
         states = {state.name: state for state in await store.applications()}
         if name not in states:
             raise NotFoundError(f"there is no Application {name}{did_you_mean(name, states)}")
-        return states[name], sum(one.key.application == name for one in await store.jobs())
+        state = states[name]
+        stopped = await stoppages(store, now)
+        return views.application_view(
+            state,
+            jobs=sum(one.key.application == name for one in await store.jobs()),
+            syncs=await store.syncs(views.SYNCS_LOOKED_AT),
+            stops=stopped.stops_of(JobKey(name, ""), now, suspend=state.suspend),
+        )
 
 
 async def status(settings: Settings) -> views.StatusView:
@@ -92,7 +127,8 @@ async def status(settings: Settings) -> views.StatusView:
     missing = is_missing(settings.store)
     async with opened_to_read(settings.store) as store:
         now = datetime.now(UTC)
-        syncs = await store.syncs(1)
+        syncs = await store.syncs(views.SYNCS_LOOKED_AT)
+        stopped = await stoppages(store, now)
         alive = [one for one in await store.processes() if now - one.seen_at < SILENCE and one.role == "run"]
         return views.status_view(
             views.StatusFacts(
@@ -107,5 +143,8 @@ async def status(settings: Settings) -> views.StatusView:
                 syncs=syncs,
                 tallies=await store.tally(RunQuery(since=now - timedelta(days=1))),
                 processes=alive,
+                pauses=tuple(stopped.pauses),
+                windows=tuple(stopped.windows),
+                stops=lambda stored: stopped.stops_of(stored.key, now, suspend=stored.job.suspend),
             )
         )

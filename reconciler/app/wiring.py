@@ -2,27 +2,79 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import platform
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
+from string import hexdigits
 from tempfile import TemporaryDirectory
 
 from reconciler.adapters.folder import FolderSource
+from reconciler.adapters.git import GitSource
+from reconciler.adapters.git.address import address_of
 from reconciler.core.model import Process, whole_milliseconds
 from reconciler.errors import SettingsError
-from reconciler.ports import Store
+from reconciler.ports import Source, Store
+from reconciler.services.reconcile import SyncOptions
+from reconciler.settings import Settings
 from reconciler.version import VERSION
 
 _SQLITE = "sqlite:///"
+_SHORTEST_REVISION = 7  # characters: as short as git itself abbreviates
 
 
-def open_source(text: str, *, interval: timedelta = timedelta(minutes=1)) -> FolderSource:
-    """The source that a setting names: a folder or a file."""
-    return FolderSource(Path(text), interval=interval.total_seconds())
+def open_source(settings: Settings) -> Source:
+    """The source that the settings name: a repository, a folder or a file.
+
+    Raises:
+        SettingsError: what they name can be none of these, or not be used so.
+    """
+    interval = settings.interval.total_seconds()
+    address = address_of(settings.source, settings.ref)
+    if address is None:
+        if settings.verify_signatures:
+            raise SettingsError(f"--verify-signatures: {settings.source} is a folder; only a repository has signatures")
+        return FolderSource(Path(settings.source), interval=interval)
+    return GitSource(
+        address,
+        Path(settings.data_dir),
+        interval=interval,
+        token=settings.git_token.get_secret_value() if settings.git_token else None,
+        allowed_signers=Path(settings.verify_signatures) if settings.verify_signatures else None,
+    )
+
+
+def sync_options(settings: Settings, allow_prune: str = "") -> SyncOptions:
+    """How to sync.
+
+    Raises:
+        SettingsError: what may be pruned is no revision.
+    """
+    if allow_prune and (len(allow_prune) < _SHORTEST_REVISION or not set(allow_prune) <= set(hexdigits)):
+        raise SettingsError(
+            f"--allow-prune: {allow_prune!r} is no revision; name the one whose removals are meant, "
+            f"as `reconciler syncs` and `reconciler status` show it ({_SHORTEST_REVISION} characters or more)"
+        )
+    return SyncOptions(
+        allow_prune=allow_prune.lower(),
+        max_prune=settings.max_prune,
+        self_heal=settings.self_heal,
+        environment=settings.environment,
+        operator=operator(),
+    )
+
+
+def operator() -> str:
+    """Who acts: ``user@host``."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user id without a name
+        user = str(os.getuid())
+    return f"{user}@{platform.node()}"
 
 
 def store_at(url: str) -> Store:

@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli import act, console, declare, inspect
+from reconciler.cli import act, console, declare, inspect, stop
 from reconciler.errors import ReconcilerError
 
 app = typer.Typer(
@@ -39,7 +39,11 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     inspect.jobs,
     inspect.runs,
     inspect.show,
+    inspect.syncs,
     act.trigger,
+    stop.pause,
+    stop.resume,
+    stop.pauses,
     act.check,
     declare.schema,
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -16,9 +17,19 @@ from reconciler import settings
 from reconciler.adapters import log
 from reconciler.cli import console, inspect
 from reconciler.cli.console import Output, OutputOption
-from reconciler.cli.declare import SourceArgument, StoreOption
+from reconciler.cli.options import (
+    AllowPruneOption,
+    EnvironmentOption,
+    MaxPruneOption,
+    RefOption,
+    SelfHealOption,
+    SignersOption,
+    SourceArgument,
+    StoreOption,
+)
 from reconciler.core import plan_text, views
-from reconciler.core.model import JobKey, Outcome, Overrides
+from reconciler.core.drift import describe
+from reconciler.core.model import JobKey, Outcome, Overrides, SyncReport
 from reconciler.core.plural import plural
 from reconciler.errors import ReconcilerError, SettingsError
 
@@ -33,13 +44,35 @@ def run(
     log_format: Annotated[
         str | None, typer.Option("--log-format", metavar="auto|text|json", help="Lines for people or for machines.")
     ] = None,
+    ref: RefOption = None,
+    environment: EnvironmentOption = None,
+    interval: Annotated[
+        str | None,
+        typer.Option(
+            "--interval", metavar="DURATION", help="Read the source at least so often [RECONCILER_INTERVAL; 1m]."
+        ),
+    ] = None,
+    verify_signatures: SignersOption = None,
+    self_heal: SelfHealOption = None,
+    max_prune: MaxPruneOption = None,
+    allow_prune: AllowPruneOption = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait for a store or source that is away at the start.")] = False,
-    allow_prune: Annotated[bool, typer.Option("--allow-prune", help="Removals are meant, however many.")] = False,
 ) -> None:
     """Follow the manifests: keep the schedule aligned, make the calls, record every run."""
     from reconciler.app import serving  # noqa: PLC0415 - half a second that the other commands need not pay
 
-    chosen = settings.load(source=source, store=store, listen=listen, log_format=log_format)
+    chosen = settings.load(
+        source=source,
+        store=store,
+        listen=listen,
+        log_format=log_format,
+        ref=ref,
+        environment=environment,
+        interval=interval,
+        verify_signatures=verify_signatures,
+        self_heal=self_heal,
+        max_prune=max_prune,
+    )
     log.configure(chosen.log_format)
     asyncio.run(serving.serve(chosen, wait=wait, allow_prune=allow_prune))
 
@@ -47,28 +80,49 @@ def run(
 def sync(
     source: SourceArgument = None,
     store: StoreOption = None,
-    allow_prune: Annotated[bool, typer.Option("--allow-prune", help="Removals are meant, however many.")] = False,
+    ref: RefOption = None,
+    environment: EnvironmentOption = None,
+    verify_signatures: SignersOption = None,
+    self_heal: SelfHealOption = None,
+    max_prune: MaxPruneOption = None,
+    allow_prune: AllowPruneOption = "",
     output: OutputOption = Output.TEXT,
 ) -> None:
     """One pass from the manifests to the store, then exit. Exit 0, or 1 where something is held or stopped."""
     from reconciler.app import acting  # noqa: PLC0415 - as above
 
-    chosen = settings.load(source=source, store=store)
+    chosen = settings.load(
+        source=source,
+        store=store,
+        ref=ref,
+        environment=environment,
+        verify_signatures=verify_signatures,
+        self_heal=self_heal,
+        max_prune=max_prune,
+    )
     report, made = asyncio.run(acting.sync_once(chosen, allow_prune=allow_prune))
     if output is Output.JSON:
         console.print_json(views.sync_view(report).shape())
     else:
         console.print_problems(report.problems)
+        console.print_lines(("yellow", describe(one)) for one in report.drift)
         console.print_lines(plan_text.lines(made, datetime.now(UTC)))
+        console.print_lines(("yellow", note) for note in _notes(report, allow_prune))
         console.print_lines(
             [
                 (
                     "bold",
-                    f"Sync: {report.result}, {plural(report.jobs, 'job')} at revision {report.revision[:12]}",
+                    f"Sync: {report.result}, {plural(report.jobs, 'job')} at revision {inspect.revision_text(report)}",
                 )
             ]
         )
     raise typer.Exit(1 if report.problems or report.result == "refused" else 0)
+
+
+def _notes(report: SyncReport, allow_prune: str) -> Iterator[str]:
+    yield from report.notes
+    if allow_prune and not report.revision.startswith(allow_prune.lower()):
+        yield f"--allow-prune {allow_prune}: the source is at {report.revision[:12]} now; look at its plan first"
 
 
 def trigger(
@@ -121,6 +175,9 @@ def check(
     source: SourceArgument = None,
     store: StoreOption = None,
     listen: Annotated[str | None, typer.Option("--listen", metavar="HOST:PORT")] = None,
+    ref: RefOption = None,
+    environment: EnvironmentOption = None,
+    verify_signatures: SignersOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Are settings, source, store and address usable? Exit 0, or 1 with what is not."""
@@ -128,7 +185,14 @@ def check(
 
     findings = [acting.Finding(what="settings", good=False, text=text) for text in settings.unknown_variables()]
     try:
-        chosen = settings.load(source=source, store=store, listen=listen)
+        chosen = settings.load(
+            source=source,
+            store=store,
+            listen=listen,
+            ref=ref,
+            environment=environment,
+            verify_signatures=verify_signatures,
+        )
     except ReconcilerError as error:
         findings += [acting.Finding(what="settings", good=False, text=text) for text in str(error).splitlines()]
     else:

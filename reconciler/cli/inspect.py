@@ -16,16 +16,18 @@ from reconciler import settings
 from reconciler.app import reading
 from reconciler.cli import console
 from reconciler.cli.console import STATUS_STYLES, Cell, Output, OutputOption
-from reconciler.cli.declare import StoreOption
+from reconciler.cli.options import StoreOption
 from reconciler.core import views
+from reconciler.core.drift import describe
 from reconciler.core.instants import absolute, read_instant, relative, span
-from reconciler.core.model import Cause, JobKey, Outcome, Run, RunQuery, StoredJob
+from reconciler.core.model import Cause, Drift, JobKey, Outcome, Run, RunQuery, StoredJob, SyncReport
 from reconciler.core.plan import flatten
 from reconciler.core.plural import plural
 from reconciler.core.suggest import did_you_mean
 from reconciler.core.timetable import words
 from reconciler.errors import NotFoundError, SettingsError
 
+_SHOWN = 20
 _RUN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -40,9 +42,11 @@ def status(store: StoreOption = None, output: OutputOption = Output.TEXT) -> Non
         [
             [("store", "bold"), view.store],
             [("processes", "bold"), _processes_text(view)],
-            [("source", "bold"), f"{view.source or '(none yet)'} {_revision(view.revision)}".rstrip()],
+            [("source", "bold"), _source_text(view)],
             [("last sync", "bold"), _sync_text(view, now)],
+            *_degraded_rows(view),
             [("jobs", "bold"), _jobs_text(view)],
+            *_stop_rows(view),
             [("in flight", "bold"), str(view.running)],
             [
                 ("last 24 h", "bold"),
@@ -52,10 +56,62 @@ def status(store: StoreOption = None, output: OutputOption = Output.TEXT) -> Non
     )
     if view.last_sync:
         console.print_lines(("yellow", problem) for problem in view.last_sync.problems)
+        stopped = view.last_sync.kept if view.last_sync.result == "refused" else ()
+        console.print_lines(("yellow", f"{key} stays: its removal is stopped") for key in stopped[:_SHOWN])
+        if stopped:
+            advice = f"`reconciler sync --allow-prune {view.revision[:12]}` lets them go, `reconciler plan` shows them"
+            console.print_lines([("yellow", advice)])
+        console.print_lines(("yellow", drift_text(one)) for one in view.last_sync.drift[:_SHOWN] if not one.put_back)
 
 
-def _revision(revision: str) -> str:
-    return f"at {revision[:12]}" if revision else ""
+def _source_text(view: views.StatusView) -> str:
+    if not view.source:
+        return "(none yet)"
+    at = f" at {view.revision[:12]}" if view.revision else ""
+    environment = f", environment {view.environment}" if view.environment else ""
+    return f"{view.source}{at}{environment}"
+
+
+def _degraded_rows(view: views.StatusView) -> list[list[Cell]]:
+    """Where the source cannot be read: since when, and what that means."""
+    condition = view.degraded
+    if not condition.status or condition.since is None:
+        return []
+    since = f"since {absolute(condition.since)} ({relative(condition.since, view.now)})"
+    return [
+        [("degraded", "yellow"), (f"{since}: {condition.reason}", "yellow")],
+        ["", "what was declared last keeps running; it is tried again by itself"],
+    ]
+
+
+def _stop_rows(view: views.StatusView) -> list[list[Cell]]:
+    """Operational stops, beside the declared ones that the jobs' line counts."""
+    rows: list[list[Cell]] = []
+    for number, pause in enumerate(view.pauses):
+        until = f"until {absolute(pause.until)} ({relative(pause.until, view.now)})"
+        text = f"{pause.target} {until}, by {pause.by}: {pause.reason}"
+        rows.append([("paused" if number == 0 else "", "yellow"), (text, "yellow")])
+    return rows
+
+
+def revision_text(report: SyncReport) -> str:
+    """A revision, and for a commit its subject and author."""
+    commit = report.commit
+    return f"{report.revision[:12]}{f' ({commit.subject}, {commit.author})' if commit else ''}"
+
+
+def drift_text(drift: views.DriftView) -> str:
+    """One field that stands otherwise than declared."""
+    return describe(
+        Drift(
+            key=JobKey.parse(drift.job),
+            where=drift.where,
+            field=drift.field,
+            found=drift.found,
+            declared=drift.declared,
+            put_back=drift.put_back,
+        )
+    )
 
 
 def _processes_text(view: views.StatusView) -> str:
@@ -72,14 +128,15 @@ def _sync_text(view: views.StatusView, now: datetime) -> str:
     if last is None:
         return "never"
     changes = f"+{last.added} ~{last.changed} -{last.removed}"
-    return f"{last.result} {relative(last.started_at, now)}, {changes} {last.error}".rstrip()
+    by = f", {last.commit.subject} ({last.commit.author})" if last.commit else ""
+    return f"{last.result} {relative(last.started_at, now)}, {changes}{by} {last.error}".rstrip()
 
 
 def _jobs_text(view: views.StatusView) -> str:
     counts = view.jobs
     parts = [f"{counts.total} in {plural(view.applications, 'Application')}"]
-    if counts.suspended:
-        parts.append(f"{counts.suspended} suspended")
+    stopped = ((counts.suspended, "suspended"), (counts.paused, "paused"), (counts.frozen, "frozen"))
+    parts += [f"{count} {word}" for count, word in stopped if count]
     if view.held_applications:
         parts.append(f"held: {', '.join(view.held_applications)}")
     return ", ".join(parts)
@@ -92,29 +149,39 @@ def jobs(
 ) -> None:
     """List the jobs: schedule, next run, last run."""
     now = datetime.now(UTC)
-    found, held, last = asyncio.run(reading.jobs(settings.load(store=store).store, application))
+    found = asyncio.run(reading.jobs(settings.load(store=store).store, application))
     if output is Output.JSON:
-        items = [
-            views.job_view(one, held=one.key.application in held, last=last.get(one.key), now=now).shape()
-            for one in found
-        ]
-        console.print_json({"items": items, "next": None})
+        console.print_json({"items": [_job_view(one, found, now).shape() for one in found.jobs], "next": None})
         return
-    rows = [_job_row(one, one.key.application in held, last.get(one.key), now) for one in found]
+    rows = [_job_row(one, found, now) for one in found.jobs]
     console.print_table(rows, header=("JOB", "NEXT", "LAST", "SCHEDULE") if rows else ())
     if not rows:
         console.print_lines([("", "No jobs. `reconciler run` or `reconciler sync` brings manifests into the store.")])
 
 
-def _job_row(stored: StoredJob, held: bool, last: Run | None, now: datetime) -> list[Cell]:
+def _job_view(stored: StoredJob, found: reading.Jobs, now: datetime, count: int = 3) -> views.JobView:
+    return views.job_view(
+        stored,
+        held=stored.key.application in found.held,
+        last=found.last.get(stored.key),
+        now=now,
+        count=count,
+        stops=found.stoppages.stops_of(stored.key, now, suspend=stored.job.suspend),
+    )
+
+
+def _job_row(stored: StoredJob, found: reading.Jobs, now: datetime) -> list[Cell]:
+    last = found.last.get(stored.key)
     upcoming = views.next_runs(stored.job, now=now, count=1)
     due: Cell = relative(upcoming[0], now) if upcoming else ("suspended" if stored.job.suspend else "never", "dim")
+    if (stop := found.stoppages.stop_of(stored.key, now)) is not None:
+        due = (stop.kind.value, "yellow")
     mark: Cell = (
         (f"{last.outcome.value} {relative(last.slot, now)}", STATUS_STYLES[last.outcome.value])
         if last
         else ("—", "dim")
     )
-    note = "  (held)" if held else ""
+    note = "  (held)" if stored.key.application in found.held else ""
     return [str(stored.key), due, mark, f"{words(stored.job.schedule)}{note}"]
 
 
@@ -189,11 +256,11 @@ def show(
 
 def _show_job(url: str, key: JobKey, output: Output) -> None:
     now = datetime.now(UTC)
-    found, held, last = asyncio.run(reading.jobs(url, key.application))
-    stored = next((one for one in found if one.key == key), None)
+    found = asyncio.run(reading.jobs(url, key.application))
+    stored = next((one for one in found.jobs if one.key == key), None)
     if stored is None:
-        raise NotFoundError(f"there is no job {key}{did_you_mean(str(key), [str(one.key) for one in found])}")
-    view = views.job_view(stored, held=key.application in held, last=last.get(key), now=now, count=5)
+        raise NotFoundError(f"there is no job {key}{did_you_mean(str(key), [str(one.key) for one in found.jobs])}")
+    view = _job_view(stored, found, now, 5)
     if output is Output.JSON:
         console.print_json(view.shape())
         return
@@ -208,11 +275,68 @@ def _show_job(url: str, key: JobKey, output: Output) -> None:
     if view.last_run:
         reason = f": {view.last_run.reason}" if view.last_run.reason else ""
         rows.append([("last", "bold"), f"{view.last_run.status}{reason}, {relative(view.last_run.slot, now)}"])
-    rows.append([("declared", "bold"), f"{view.file}:{view.line} at revision {view.revision[:12]}"])
-    rows.append([("since", "bold"), f"{absolute(stored.since)} ({relative(stored.since, now)})"])
+    rows += [[("stopped", "yellow"), (_stop_text(stop, now), "yellow")] for stop in view.stops]
+    rows += _provenance(stored, now)
     if view.held:
         rows.append([("held", "yellow"), "its Application has problems; see `reconciler status`"])
     console.print_table(rows)
+
+
+def _stop_text(stop: views.StopView, now: datetime) -> str:
+    by = f" by {stop.by}" if stop.by else ""
+    until = f" until {absolute(stop.until)} ({relative(stop.until, now)})" if stop.until else ""
+    return f"{stop.kind}{by}{until}{f': {stop.reason}' if stop.reason else ''}"
+
+
+def _provenance(stored: StoredJob, now: datetime) -> list[list[Cell]]:
+    """Who declared it, where, when, and since when it is live."""
+    commit, live = stored.commit, stored.applied_at or stored.since
+    rows: list[list[Cell]] = [
+        [("declared", "bold"), f"{stored.job.file}:{stored.job.line} at revision {stored.revision[:12]}"]
+    ]
+    if commit is not None:
+        rows.append([("by", "bold"), f"{commit.author}, {absolute(commit.date)} ({relative(commit.date, now)})"])
+        rows.append([("commit", "bold"), f"{commit.subject}"])
+    rows.append([("live since", "bold"), f"{absolute(live)} ({relative(live, now)})"])
+    rows.append([("slots since", "bold"), f"{absolute(stored.since)} ({relative(stored.since, now)})"])
+    return rows
+
+
+def syncs(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000)] = 20,
+    store: StoreOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """List syncs, newest first: which commit by whom, what it changed, what it held, what had drifted."""
+    found = asyncio.run(reading.syncs(settings.load(store=store).store, limit))
+    if output is Output.JSON:
+        console.print_json({"items": [views.sync_view(one).shape() for one in found], "next": None})
+        return
+    now = datetime.now(UTC)
+    header = ("WHEN", "", "RESULT", "REVISION", "CHANGES", "BY", "WHAT") if found else ()
+    console.print_table([_sync_row(one, now) for one in found], header=header)
+    if not found:
+        console.print_lines([("", "No syncs.")])
+
+
+def _sync_row(report: SyncReport, now: datetime) -> list[Cell]:
+    styles = {"applied": "green", "refused": "yellow", "failed": "red"}
+    commit = report.commit
+    told = [commit.subject] if commit else []
+    told += [report.error] if report.error else []
+    told += [f"held: {', '.join(report.held)}"] if report.held else []
+    told += [f"{plural(len(report.kept), 'removal')} stopped"] if report.kept else []
+    told += [f"drift: {', '.join(sorted({str(one.key) for one in report.drift}))}"] if report.drift else []
+    changes = f"+{report.added} ~{report.changed} -{report.removed}"
+    return [
+        absolute(report.started_at.replace(microsecond=0)),
+        (relative(report.started_at, now), "dim"),
+        (report.result, styles.get(report.result, "dim")),
+        report.revision[:12] or "—",
+        changes + (f" →{report.renamed}" if report.renamed else ""),
+        commit.author.partition(" <")[0] if commit else "—",
+        "; ".join([*told, *report.notes]),
+    ]
 
 
 def print_run(run: Run, output: Output) -> None:
@@ -240,22 +364,30 @@ def print_run(run: Run, output: Output) -> None:
 
 
 def _show_application(url: str, name: str, output: Output) -> None:
-    state, count = asyncio.run(reading.application(url, name))
-    if output is Output.JSON:
-        console.print_json(views.application_view(state, jobs=count).shape())
-        return
     now = datetime.now(UTC)
+    view = asyncio.run(reading.application(url, name, now))
+    if output is Output.JSON:
+        console.print_json(view.shape())
+        return
     rows: list[list[Cell]] = [
-        [("application", "bold"), state.name],
-        [("description", "bold"), state.description or "—"],
-        [("baseUrl", "bold"), state.base_url or "—"],
-        [("jobs", "bold"), str(count)],
-        [("suspend", "bold"), str(state.suspend).lower()],
-        [
-            ("state", "bold"),
-            f"{'held' if state.held else 'ready'} since {absolute(state.since)} ({relative(state.since, now)})",
-        ],
-        [("declared", "bold"), f"{state.file}:{state.line}"],
+        [("application", "bold"), view.name],
+        [("description", "bold"), view.description or "—"],
+        [("baseUrl", "bold"), view.base_url or "—"],
+        [("jobs", "bold"), str(view.jobs)],
+        [("suspend", "bold"), str(view.suspend).lower()],
     ]
+    rows += [[("prune", "bold"), view.prune]] if view.prune else []
+    rows += [_condition_row(one, now) for one in view.conditions]
+    rows += [[("stopped", "yellow"), (_stop_text(stop, now), "yellow")] for stop in view.stops]
+    rows.append([("declared", "bold"), f"{view.file}:{view.line}"])
     console.print_table(rows)
-    console.print_lines(("yellow", problem) for problem in state.problems)
+    console.print_lines(("yellow", problem) for problem in view.problems)
+
+
+def _condition_row(condition: views.ConditionView, now: datetime) -> list[Cell]:
+    good = condition.status == (condition.type == "Ready")
+    since = f" since {absolute(condition.since)} ({relative(condition.since, now)})" if condition.since else ""
+    revision = f" at {condition.revision[:12]}" if condition.revision else ""
+    reason = f": {condition.reason}" if condition.reason else ""
+    text = f"{'yes' if condition.status else 'no'}{since}{revision}{reason}"
+    return [(condition.type, "bold"), (text, "" if good else "yellow")]

@@ -8,7 +8,7 @@ Forbidden here: reading a store, a clock or a request; a secret's value.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, TypeVar
@@ -16,13 +16,19 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
+from reconciler.core.conditions import conditions, source_condition
 from reconciler.core.model import (
     ApplicationState,
+    Commit,
+    FreezeWindow,
     Job,
     Outcome,
+    Pause,
     Process,
     Run,
     Schedule,
+    Stop,
+    StopKind,
     StoredJob,
     SyncReport,
     Tally,
@@ -128,6 +134,75 @@ class RunView(RunBrief):
     owner: str
 
 
+class CommitView(View):
+    """A commit, as far as people ask for it."""
+
+    id: str
+    author: str
+    date: Instant
+    subject: str
+
+
+class StopView(View):
+    """What keeps a job from running: ``suspended`` (declared), ``paused`` (an operator) or ``frozen`` (a window)."""
+
+    kind: str
+    reason: str
+    since: Instant | None = None
+    until: Instant | None = None
+    by: str
+
+
+class PauseView(View):
+    """An operator's temporary stop; ``target`` is ``app`` or ``app/api``."""
+
+    id: str
+    target: str
+    application: str
+    api: str | None = None
+    reason: str
+    by: str
+    since: Instant
+    until: Instant
+    ended_at: Instant | None = None
+    ended_by: str
+
+
+class WindowView(View):
+    """A declared freeze window."""
+
+    name: str
+    mode: str
+    words: str
+    duration: Duration
+    applications: tuple[str, ...]
+    catch_up: str
+    description: str
+    file: str
+    line: int
+
+
+class DriftView(View):
+    """One field of a job that stood otherwise than declared."""
+
+    job: str
+    where: str
+    field: str
+    found: str | None = None
+    declared: str | None = None
+    put_back: bool
+
+
+class ConditionView(View):
+    """One thing that is true of an Application (``status``), or is not."""
+
+    type: str
+    status: bool
+    since: Instant | None = None
+    revision: str
+    reason: str
+
+
 class JobView(View):
     """A job as it stands in the store, with what comes next and what came last.
 
@@ -154,10 +229,13 @@ class JobView(View):
     next_runs: tuple[Instant, ...]
     next_due: Instant | None = None
     last_run: RunBrief | None = None
+    stops: tuple[StopView, ...]
     revision: str
+    commit: CommitView | None = None
     file: str
     line: int
     since: Instant
+    applied_at: Instant | None = None
 
 
 class ApplicationView(View):
@@ -171,6 +249,10 @@ class ApplicationView(View):
     held: bool
     problems: tuple[str, ...]
     since: Instant
+    revision: str
+    prune: str
+    conditions: tuple[ConditionView, ...]
+    stops: tuple[StopView, ...]
     file: str
     line: int
     jobs: int
@@ -193,8 +275,13 @@ class SyncView(View):
     removed: int
     held: tuple[str, ...]
     problems: tuple[str, ...]
+    renamed: int
     kept: tuple[str, ...]
     error: str
+    commit: CommitView | None = None
+    notes: tuple[str, ...]
+    drift: tuple[DriftView, ...]
+    environment: str
 
 
 class ProcessView(View):
@@ -212,10 +299,12 @@ class ProcessView(View):
 
 
 class JobCounts(View):
-    """How many jobs there are; a job may be both suspended and held."""
+    """How many jobs there are; a job may be several of these at once."""
 
     total: int
     suspended: int
+    paused: int
+    frozen: int
     held: int
 
 
@@ -227,11 +316,15 @@ class StatusView(View):
     store: str
     source: str
     revision: str
+    environment: str
     ready: bool
     reasons: tuple[str, ...]
+    degraded: ConditionView
     jobs: JobCounts
     applications: int
     held_applications: tuple[str, ...]
+    pauses: tuple[PauseView, ...]
+    windows: tuple[WindowView, ...]
     running: int
     running_runs: tuple[RunView, ...]
     last24_hours: Mapping[str, int] = Field(alias="last24Hours")
@@ -249,6 +342,9 @@ class StatusFacts:
         running: every run that has not ended, oldest first.
         syncs: the newest reports, newest first; the first with a revision tells the present one.
         tallies: of the last 24 hours.
+        pauses: those that are open.
+        windows: every freeze window.
+        stops: what keeps a job from running now.
     """
 
     version: str
@@ -262,6 +358,9 @@ class StatusFacts:
     syncs: Sequence[SyncReport] = ()
     tallies: Sequence[Tally] = ()
     processes: Sequence[Process] = ()
+    pauses: Sequence[Pause] = ()
+    windows: Sequence[FreezeWindow] = ()
+    stops: Callable[[StoredJob], Sequence[Stop]] = lambda _: ()
 
 
 def schedule_view(schedule: Schedule) -> ScheduleView:
@@ -292,7 +391,15 @@ def next_runs(job: Job, *, now: datetime, count: int) -> tuple[datetime, ...]:
     return tuple(Timetable.of(job.schedule).upcoming(now, count))
 
 
-def job_view(stored: StoredJob, *, held: bool, last: Run | None, now: datetime, count: int = 3) -> JobView:
+def job_view(
+    stored: StoredJob,
+    *,
+    held: bool,
+    last: Run | None,
+    now: datetime,
+    count: int = 3,
+    stops: Sequence[Stop] = (),
+) -> JobView:
     """A job with its next ``count`` slots after ``now`` and its last run.
 
     Args:
@@ -301,6 +408,7 @@ def job_view(stored: StoredJob, *, held: bool, last: Run | None, now: datetime, 
         last: its newest run.
         now: aware.
         count: how many next slots to name.
+        stops: what keeps it from running now, declared and operational.
 
     Raises:
         ScheduleError: the stored schedule has no meaning to this version.
@@ -319,19 +427,56 @@ def job_view(stored: StoredJob, *, held: bool, last: Run | None, now: datetime, 
         url=job.request.url,
         held=held,
         next_runs=next_runs(job, now=now, count=count),
+        stops=tuple(stop_view(stop) for stop in stops),
         revision=stored.revision,
+        commit=_commit_view(stored.commit),
         since=stored.since,
+        applied_at=stored.applied_at,
     )
 
 
-def application_view(state: ApplicationState, *, jobs: int) -> ApplicationView:
-    """An Application and the number of its jobs."""
-    return ApplicationView(**_alike(ApplicationView, state), jobs=jobs)
+def application_view(
+    state: ApplicationState, *, jobs: int, syncs: Sequence[SyncReport] = (), stops: Sequence[Stop] = ()
+) -> ApplicationView:
+    """An Application and the number of its jobs.
+
+    Args:
+        state: as it is stored.
+        jobs: how many it has.
+        syncs: the newest reports, newest first, for its conditions.
+        stops: what keeps all of it from running now.
+    """
+    return ApplicationView(
+        **_alike(ApplicationView, state),
+        jobs=jobs,
+        conditions=tuple(ConditionView.model_validate(one) for one in conditions(state, syncs)),
+        stops=tuple(stop_view(stop) for stop in stops),
+    )
+
+
+def stop_view(stop: Stop) -> StopView:
+    """What keeps a job from running."""
+    return StopView(**_alike(StopView, stop) | {"kind": stop.kind.value})
+
+
+def pause_view(pause: Pause) -> PauseView:
+    """A pause."""
+    return PauseView.model_validate(pause)
+
+
+def window_view(window: FreezeWindow) -> WindowView:
+    """A freeze window."""
+    return WindowView(**_alike(WindowView, window), words=words(window.start))
+
+
+def _commit_view(commit: Commit | None) -> CommitView | None:
+    return None if commit is None else CommitView.model_validate(commit)
 
 
 def sync_view(report: SyncReport) -> SyncView:
     """A sync report."""
-    return SyncView.model_validate(report)
+    drift = tuple(DriftView(**_alike(DriftView, one), job=str(one.key)) for one in report.drift)
+    return SyncView(**_alike(SyncView, report) | {"drift": drift, "commit": _commit_view(report.commit)})
 
 
 def outcome_counts(tallies: Sequence[Tally]) -> dict[str, int]:
@@ -345,21 +490,28 @@ def outcome_counts(tallies: Sequence[Tally]) -> dict[str, int]:
 def status_view(facts: StatusFacts) -> StatusView:
     """The whole at a glance."""
     held = tuple(state.name for state in facts.applications if state.held)
+    stopped = Counter(kind for stored in facts.jobs for kind in {stop.kind for stop in facts.stops(stored)})
     return StatusView(
         version=facts.version,
         now=facts.now,
         store=facts.store,
         source=facts.source,
         revision=next((report.revision for report in facts.syncs if report.revision), ""),
+        environment=next((report.environment for report in facts.syncs if report.revision), ""),
         ready=not facts.reasons,
         reasons=tuple(facts.reasons),
+        degraded=ConditionView.model_validate(source_condition(facts.syncs)),
         jobs=JobCounts(
             total=len(facts.jobs),
             suspended=sum(stored.job.suspend for stored in facts.jobs),
+            paused=stopped[StopKind.PAUSED],
+            frozen=stopped[StopKind.FROZEN],
             held=sum(stored.key.application in held for stored in facts.jobs),
         ),
         applications=len(facts.applications),
         held_applications=held,
+        pauses=tuple(pause_view(pause) for pause in facts.pauses),
+        windows=tuple(window_view(window) for window in facts.windows),
         running=len(facts.running),
         running_runs=tuple(run_view(run) for run in facts.running[:SHOWN_RUNNING]),
         last24_hours=outcome_counts(facts.tallies),

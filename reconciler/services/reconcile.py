@@ -1,25 +1,38 @@
 """One sync: from a snapshot of the source to an aligned scheduler, leaving a sync report.
 
-``Reconciliation.sync`` reads like the list of its steps and is to stay that way. Forbidden here: deciding what a
-plan holds (``core.plan``) or how manifests are read (``core.manifests``, ``core.desired``).
+``Reconciliation.sync`` reads like the list of its steps and is to stay that way. Forbidden here: deciding what a plan
+holds (``core.plan``), what is drift (``core.drift``) or how manifests are read (``core.manifests``, ``core.desired``).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from reconciler.core import drift as drifting
 from reconciler.core import plan as planning
 from reconciler.core.desired import Desired
-from reconciler.core.model import ApplicationState, JobKey, Snapshot, StoredJob, SyncReport
+from reconciler.core.model import (
+    ApplicationState,
+    Commit,
+    Drift,
+    FreezeWindow,
+    JobKey,
+    Snapshot,
+    StoredJob,
+    SyncReport,
+)
 from reconciler.core.plan import Action, Plan
 from reconciler.errors import SourceError
 from reconciler.ports import Clock, Source, Store
 from reconciler.services.declarations import Declarations
+from reconciler.services.state import State, Writing
 
 _INLINE_FILES = 50  # up to so many new files are parsed on the event loop itself: a few milliseconds
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +40,22 @@ class SyncOptions:
     """What an operator says about syncing.
 
     Attributes:
-        allow_prune: removals are meant, however many.
+        allow_prune: the revision, or its beginning, whose removals are meant, however many; empty for none.
         max_prune: the part of all jobs, 0 to 1, that may go without being asked.
+        self_heal: put back what stands in the store otherwise than declared; else only report it.
+        environment: whose patches are applied.
+        operator: who says all this, as ``user@host``; noted where it had an effect.
     """
 
-    allow_prune: bool = False
+    allow_prune: str = ""
     max_prune: float = planning.DEFAULT_MAX_PRUNE
+    self_heal: bool = True
+    environment: str | None = None
+    operator: str = ""
+
+    def allows(self, revision: str) -> bool:
+        """Whether the removals of a revision are meant."""
+        return bool(self.allow_prune) and revision.startswith(self.allow_prune)
 
 
 class Reconciliation:
@@ -40,108 +63,164 @@ class Reconciliation:
 
     def __init__(self, source: Source, store: Store, clock: Clock, options: SyncOptions | None = None) -> None:
         self._source = source
-        self._store = store
         self._clock = clock
         self._options = options or SyncOptions()
-        self._declarations = Declarations(source.name)
+        self._declarations = Declarations(source.name, self._options.environment)
+        self._state = State(store)
         self._lock = asyncio.Lock()
-        self._jobs: dict[JobKey, StoredJob] = {}
-        self._applications: dict[str, ApplicationState] = {}
-        self._latest: SyncReport | None = None
-        self._loaded = False
-        self._shared = False
+        self._renamed: dict[JobKey, JobKey] = {}
+        self._settled: SyncReport | None = None
         self.plan: Plan | None = None
         self.checked_at: datetime | None = None
 
     def job(self, key: JobKey) -> StoredJob | None:
         """A job as it stands in the store, without asking the store."""
-        return self._jobs.get(key)
+        return self._state.jobs.get(key)
+
+    def successor(self, key: JobKey) -> JobKey:
+        """What a job is called now that was renamed since this process began."""
+        return self._renamed.get(key, key)
 
     @property
     def jobs(self) -> Collection[StoredJob]:
         """Every stored job, without asking the store."""
-        return self._jobs.values()
+        return self._state.jobs.values()
 
     @property
     def applications(self) -> Collection[ApplicationState]:
         """Every stored Application, without asking the store."""
-        return self._applications.values()
+        return self._state.applications.values()
+
+    @property
+    def windows(self) -> Collection[FreezeWindow]:
+        """Every stored freeze window, without asking the store."""
+        return self._state.windows.values()
+
+    @property
+    def reports(self) -> Sequence[SyncReport]:
+        """The newest sync reports, newest first."""
+        return self._state.reports
 
     @property
     def latest(self) -> SyncReport | None:
         """The report of the last sync."""
-        return self._latest
+        return self._state.latest
 
-    async def sync(self) -> SyncReport:
+    @property
+    def has_last_good(self) -> bool:
+        """Whether what is stored was declared by this very source: then it stays while the source is away."""
+        last = self._state.read
+        return bool(self._state.jobs) and last is not None and last.source == self._source.name
+
+    async def is_behind(self) -> bool:
+        """Whether another process has synced this store since.
+
+        Raises:
+            StoreError: the store is away.
+        """
+        return await self._state.is_behind()
+
+    async def sync(self, *, thorough: bool = False) -> SyncReport:
         """Make the store and the clock say what the source declares.
+
+        Args:
+            thorough: compare also what is stored and scheduled with what is declared, though nobody has synced since.
 
         Raises:
             StoreError: the store is away or refuses. Nothing is lost: the next sync begins where this one ended.
         """
         async with self._lock:
             started = self._clock.now()
-            await self._load()
+            loaded = await self._state.load(anew=thorough)
             try:
                 snapshot = await self._source.fetch(self._declarations.known)
             except SourceError as error:
+                self._clock.align(self._state.jobs.values())
                 return await self._record(self._failed(started, str(error)))
+            if self._settled is not None and self._settled.revision == snapshot.revision and not loaded:
+                return await self._record(self._unchanged(started, self._settled))
+            self._settled = None
             desired = await self._parse(snapshot)
-            self.plan = self._decide(desired)
-            changed = await self._apply(self.plan, desired, snapshot.revision)
-            self._share(desired)
-            self._clock.align(self._jobs.values())
-            return await self._record(self._report(started, snapshot, self.plan, changed=changed))
-
-    async def _load(self) -> None:
-        """Read what is stored: at first, and whenever somebody else has synced since."""
-        newest = next(iter(await self._store.syncs(1)), None)
-        if self._loaded and (newest.id if newest else None) == (self._latest.id if self._latest else None):
-            return
-        self._jobs = {stored.key: stored for stored in await self._store.jobs()}
-        self._applications = {state.name: state for state in await self._store.applications()}
-        self._latest = newest
-        self._loaded, self._shared = True, False
+            drift = self._drift(desired, snapshot) if loaded else ()
+            self.plan = self._decide(desired, snapshot, drift)
+            changed = await self._apply(self.plan, desired, snapshot)
+            self._state.share(desired)
+            self._align(drift)
+            self._settled = self._report(started, snapshot, self.plan, drift, changed=changed)
+            return await self._record(self._settled)
 
     async def _parse(self, snapshot: Snapshot) -> Desired:
         if len(snapshot.texts) <= _INLINE_FILES:
             return self._declarations.update(snapshot)
         return await asyncio.to_thread(self._declarations.update, snapshot)
 
-    def _decide(self, desired: Desired) -> Plan:
+    def _drift(self, desired: Desired, snapshot: Snapshot) -> tuple[Drift, ...]:
+        """What stands in the store or the scheduler otherwise than declared."""
+        last = self._state.read
+        environment = self._options.environment or ""
+        same = last is not None and (last.revision, last.environment) == (snapshot.revision, environment)
+        stored = {} if last is None else self._state.jobs
+        found = drifting.found(stored, desired, self._state.damaged, same_revision=same)
+        kept = set(last.kept) if last is not None else set()
+        found = (*(one for one in found if one.declared is not None or str(one.key) not in kept), *self._clock.drift())
+        return tuple(replace(one, put_back=self._options.self_heal) for one in found)
+
+    def _decide(self, desired: Desired, snapshot: Snapshot, drift: Sequence[Drift]) -> Plan:
+        edited = {one.key for one in drift if one.where == "store"}
+        made = planning.diff(
+            planning.without_digest(self._state.jobs, edited),
+            desired,
+            unread=self._declarations.unread,
+            applications=self._state.applications,
+            windows=self._state.windows,
+        )
         return planning.brake(
-            planning.diff(self._jobs, desired, unread=self._declarations.unread, applications=self._applications),
+            made if self._options.self_heal else planning.leaving(made, edited, self._state.jobs),
             declares_nothing=not desired.applications,
-            allow_prune=self._options.allow_prune,
+            allow_prune=self._options.allows(snapshot.revision),
             max_prune=self._options.max_prune,
+            policies=planning.prune_policies(desired, self._state.applications),
+            revision=snapshot.revision,
         )
 
-    async def _apply(self, plan: Plan, desired: Desired, revision: str) -> bool:
+    async def _apply(self, plan: Plan, desired: Desired, snapshot: Snapshot) -> bool:
         """Write what differs; whether anything did."""
-        now = self._clock.now()
-        written = planning.stored_jobs(plan, self._jobs, revision=revision, now=now)
-        states, gone = planning.application_states(plan, desired, self._applications, now=now)
-        if not (written or plan.removals or states or gone):
-            return False
-        await self._store.apply(
-            jobs=written, removed_jobs=plan.removals, applications=states, removed_applications=gone
+        now, revision = self._clock.now(), snapshot.revision
+        commits = await self._commits(plan, desired, snapshot)
+        states, gone = planning.application_states(plan, desired, self._state.applications, now=now, revision=revision)
+        writing = Writing(
+            jobs=planning.stored_jobs(plan, self._state.jobs, revision=revision, now=now, commits=commits),
+            removed_jobs=(*plan.removals, *plan.renamed),
+            applications=states,
+            removed_applications=gone,
+            windows=plan.windows,
+            removed_windows=plan.removed_windows,
+            renamed=plan.renamed,
         )
-        self._jobs |= {stored.key: stored for stored in written}
-        self._applications |= {state.name: state for state in states}
-        for key in plan.removals:
-            self._jobs.pop(key, None)
-        for name in gone:
-            self._applications.pop(name, None)
+        if not writing:
+            return False
+        await self._state.write(writing)
+        self._renamed |= plan.renamed
         return True
 
-    def _share(self, desired: Desired) -> None:
-        """Let a stored job that equals its declaration be the same object: half the memory, equal at a glance."""
-        if self._shared:
-            return
-        for key, job in desired.jobs.items():
-            stored = self._jobs.get(key)
-            if stored is not None and stored.job == job:
-                self._jobs[key] = replace(stored, job=job)
-        self._shared = True
+    async def _commits(self, plan: Plan, desired: Desired, snapshot: Snapshot) -> Mapping[JobKey, Commit]:
+        """For each job that changes, the commit that changed it: the newest that touched a file with a say in it."""
+        if snapshot.commit is None:
+            return {}
+        files = {change.key: desired.files_of(change.key) for change in plan.changes if change.after is not None}
+        fresh = {key: own & snapshot.texts.keys() or own for key, own in files.items()}
+        try:
+            origins = await self._source.origins(frozenset().union(*fresh.values()))
+        except SourceError as error:  # who it was is worth knowing, but not worth waiting for
+            log.warning("the history cannot be read: %s", error)
+            return {}
+        found = {key: [origins[name] for name in own if name in origins] for key, own in fresh.items()}
+        return {key: max(commits, key=lambda one: one.date) for key, commits in found.items() if commits}
+
+    def _align(self, drift: Sequence[Drift]) -> None:
+        self._clock.align(self._state.jobs.values())
+        if self._options.self_heal and any(one.where == "scheduler" for one in drift):
+            self._clock.realign()
 
     def _failed(self, started: datetime, error: str) -> SyncReport:
         """A pass without a snapshot: the last good state stays."""
@@ -152,57 +231,67 @@ class Reconciliation:
             result="failed",
             started_at=started,
             duration_ms=self._elapsed(started),
-            jobs=len(self._jobs),
+            jobs=len(self._state.jobs),
             error=error,
+            environment=self._options.environment or "",
         )
 
-    def _report(self, started: datetime, snapshot: Snapshot, plan: Plan, *, changed: bool) -> SyncReport:
+    def _unchanged(self, started: datetime, settled: SyncReport) -> SyncReport:
+        """A pass over a revision that is live already."""
+        return replace(
+            settled,
+            id=_report_id(started),
+            result="unchanged" if settled.result == "applied" else settled.result,
+            started_at=started,
+            duration_ms=self._elapsed(started),
+            parsed=0,
+            added=0,
+            changed=0,
+            removed=0,
+            renamed=0,
+            notes=(),
+            drift=tuple(one for one in settled.drift if not one.put_back),
+        )
+
+    def _report(
+        self, started: datetime, snapshot: Snapshot, plan: Plan, drift: tuple[Drift, ...], *, changed: bool
+    ) -> SyncReport:
+        healed = any(one.put_back for one in drift)
         return SyncReport(
             id=_report_id(started),
             source=self._source.name,
             revision=snapshot.revision,
-            result="refused" if plan.braked else "applied" if changed else "unchanged",
+            result="refused" if plan.braked else "applied" if changed or healed else "unchanged",
             started_at=started,
             duration_ms=self._elapsed(started),
             files=len(snapshot.files),
             parsed=self._declarations.parsed,
-            jobs=len(self._jobs),
+            jobs=len(self._state.jobs),
             added=plan.count(Action.ADD),
             changed=plan.count(Action.CHANGE),
             removed=plan.count(Action.REMOVE),
+            renamed=plan.count(Action.RENAME),
             held=tuple(sorted(plan.held)),
             problems=tuple(str(problem) for problem in self._declarations.problems),
             kept=tuple(str(item.key) for item in plan.kept),
+            commit=snapshot.commit,
+            notes=(*snapshot.notes, *self._allowed(snapshot.revision, plan)),
+            drift=drift,
+            environment=self._options.environment or "",
         )
+
+    def _allowed(self, revision: str, plan: Plan) -> Sequence[str]:
+        if not (self._options.allows(revision) and plan.removals):
+            return ()
+        return (f"removals allowed by {self._options.operator}: {len(plan.removals)}",)
 
     def _elapsed(self, started: datetime) -> float:
         return round((self._clock.now() - started).total_seconds() * 1000, 3)
 
     async def _record(self, report: SyncReport) -> SyncReport:
-        """Keep the report, unless it says what the last one said: the same revision twice writes nothing."""
         self.checked_at = report.started_at
-        if _says_the_same(report, self._latest):
-            return report
-        await self._store.record(report)
-        self._latest = report
+        await self._state.record(report)
         return report
-
-
-def _says_the_same(report: SyncReport, latest: SyncReport | None) -> bool:
-    if latest is None or report.result == "applied":
-        return False
-    same = replace(
-        report,
-        id=latest.id,
-        started_at=latest.started_at,
-        duration_ms=latest.duration_ms,
-        parsed=latest.parsed,
-        added=latest.added,
-        changed=latest.changed,
-        removed=latest.removed,
-        result=latest.result if report.result == "unchanged" and latest.result == "applied" else report.result,
-    )
-    return same == latest
 
 
 def _report_id(started: datetime) -> str:

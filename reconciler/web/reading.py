@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
 from reconciler.core import views
-from reconciler.core.model import JobKey, Run, RunQuery, StoredJob
+from reconciler.core.model import ApplicationState, JobKey, Run, RunQuery, StoredJob, SyncReport
 from reconciler.core.stats import StatsView, stats
+from reconciler.core.stops import Stoppages
 from reconciler.core.views import ApplicationView, JobView, Page, RunView, StatusView, SyncView
 from reconciler.ports import Store
 from reconciler.web import examples
@@ -47,6 +49,7 @@ RunId = Annotated[str, Path(description="The run's id.", examples=[examples.RUN[
 async def read_status(state: State) -> StatusView:
     """Version, store, revision, readiness, jobs, runs in flight, outcomes of the last 24 hours, processes."""
     store, now = state.store, state.now()
+    stopped = await _stoppages(state)
     return views.status_view(
         views.StatusFacts(
             version=state.version,
@@ -60,6 +63,9 @@ async def read_status(state: State) -> StatusView:
             syncs=await store.syncs(views.SYNCS_LOOKED_AT),
             tallies=await store.tally(RunQuery(since=now - timedelta(hours=24))),
             processes=await store.processes(),
+            pauses=tuple(stopped.pauses),
+            windows=tuple(stopped.windows),
+            stops=lambda stored: stopped.stops_of(stored.key, now, suspend=stored.job.suspend),
         )
     )
 
@@ -72,7 +78,7 @@ async def read_status(state: State) -> StatusView:
 )
 async def list_applications(state: State, question: Annotated[ApplicationsQuestion, Query()]) -> Page[ApplicationView]:
     """Every Application by name; a held one has problems and keeps its last good jobs."""
-    counts = _counts(await state.declared.jobs())
+    counts, about = _counts(await state.declared.jobs()), await _Surroundings.of(state)
     found = [
         one
         for one in await state.declared.applications()
@@ -83,7 +89,7 @@ async def list_applications(state: State, question: Annotated[ApplicationsQuesti
         question.limit,
         kind=question.kind,
         position=lambda one: one.name,
-        show=lambda one: views.application_view(one, jobs=counts.get(one.name, 0)),
+        show=lambda one: about.application(one, counts.get(one.name, 0)),
     )
 
 
@@ -98,7 +104,8 @@ async def read_application(state: State, application: ApplicationName) -> Applic
     if is_name(application):
         for one in await state.declared.applications():
             if one.name == application:
-                return views.application_view(one, jobs=_counts(await state.declared.jobs()).get(application, 0))
+                counts = _counts(await state.declared.jobs())
+                return (await _Surroundings.of(state)).application(one, counts.get(application, 0))
     raise refuse("application-not-found", "No Application of this name is stored.")
 
 
@@ -136,9 +143,8 @@ async def read_job(state: State, application: ApplicationName, api: ApiName) -> 
     stored = await state.declared.job(key) if key else None
     if key is None or stored is None:
         raise refuse("job-not-found", "No job of this name is stored.")
-    held = await _held(state.store)
-    last = await state.store.last_runs([key])
-    return _show_job(state, stored, held, last)
+    about = await _Surroundings.of(state)
+    return about.job(state, stored, await state.store.last_runs([key]))
 
 
 @router.get(
@@ -209,13 +215,41 @@ def _counts(jobs: Iterable[StoredJob]) -> Mapping[str, int]:
     return counts
 
 
-async def _held(store: Store) -> frozenset[str]:
-    return frozenset(one.name for one in await store.applications() if one.held)
+async def _stoppages(state: WebState) -> Stoppages:
+    return Stoppages(await state.store.pauses(ending_after=state.now()), await state.store.windows())
 
 
-def _show_job(state: WebState, stored: StoredJob, held: frozenset[str], last: Mapping[JobKey, Run]) -> JobView:
-    view = views.job_view(stored, held=stored.key.application in held, last=last.get(stored.key), now=state.now())
-    return view.model_copy(update={"next_due": state.next_due(stored.key)})
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """What is shown with a job or an Application, besides itself."""
+
+    now: datetime
+    held: frozenset[str]
+    stoppages: Stoppages
+    syncs: Sequence[SyncReport]
+
+    @staticmethod
+    async def of(state: WebState) -> _Surroundings:
+        """As things stand now."""
+        held = frozenset(one.name for one in await state.declared.applications() if one.held)
+        syncs = await state.store.syncs(views.SYNCS_LOOKED_AT)
+        return _Surroundings(state.now(), held, await _stoppages(state), syncs)
+
+    def job(self, state: WebState, stored: StoredJob, last: Mapping[JobKey, Run]) -> JobView:
+        """One job as it is shown."""
+        view = views.job_view(
+            stored,
+            held=stored.key.application in self.held,
+            last=last.get(stored.key),
+            now=self.now,
+            stops=self.stoppages.stops_of(stored.key, self.now, suspend=stored.job.suspend),
+        )
+        return view.model_copy(update={"next_due": state.next_due(stored.key)})
+
+    def application(self, one: ApplicationState, jobs: int) -> ApplicationView:
+        """One Application as it is shown."""
+        stops = self.stoppages.stops_of(JobKey(one.name, ""), self.now, suspend=one.suspend)
+        return views.application_view(one, jobs=jobs, syncs=self.syncs, stops=stops)
 
 
 async def _jobs_page(state: WebState, question: ApisQuestion, application: str | None) -> Page[JobView]:
@@ -233,13 +267,13 @@ async def _jobs_page(state: WebState, question: ApisQuestion, application: str |
     else:
         found = found[: question.limit + 1]
         last = await state.store.last_runs([stored.key for stored in found])
-    held = await _held(state.store)
+    about = await _Surroundings.of(state)
     return page(
         found,
         question.limit,
         kind=question.kind,
         position=lambda stored: str(stored.key),
-        show=lambda stored: _show_job(state, stored, held, last),
+        show=lambda stored: about.job(state, stored, last),
     )
 
 

@@ -1,0 +1,58 @@
+"""The flags that several commands share; each is a setting of the same name. Forbidden here: behaviour."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+SourceArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[SOURCE]",
+        help="Folder, file or repository (git+https://…?ref=…&path=…) of manifests [RECONCILER_SOURCE; manifests/].",
+        show_default=False,
+    ),
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option("--store", metavar="URL", help="sqlite:///path or mongodb://host/database [RECONCILER_STORE]."),
+]
+RefOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ref", metavar="REF", help="Branch, tag or commit of the repository that SOURCE is [RECONCILER_REF]."
+    ),
+]
+EnvironmentOption = Annotated[
+    str | None,
+    typer.Option(
+        "--environment", "-e", metavar="NAME", help="Apply the patches of this Environment [RECONCILER_ENVIRONMENT]."
+    ),
+]
+SignersOption = Annotated[
+    str | None,
+    typer.Option(
+        "--verify-signatures",
+        metavar="FILE",
+        help="Refuse commits that nobody in this file of allowed signers has signed [RECONCILER_VERIFY_SIGNATURES].",
+    ),
+]
+SelfHealOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--self-heal/--no-self-heal",
+        help="Put drift back, or only report it [RECONCILER_SELF_HEAL; put back].",
+        show_default=False,
+    ),
+]
+MaxPruneOption = Annotated[
+    str | None,
+    typer.Option(
+        "--max-prune", metavar="PERCENT", help="A sync that would remove more than this removes nothing [50%]."
+    ),
+]
+AllowPruneOption = Annotated[
+    str,
+    typer.Option("--allow-prune", metavar="REVISION", help="The removals of this revision are meant, however many."),
+]

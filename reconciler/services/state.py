@@ -1,0 +1,147 @@
+"""What the store holds, remembered by the process that syncs, so that a sync costs what has changed.
+
+Forbidden here: deciding what is to change; a plan says that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from reconciler.core.desired import Desired
+from reconciler.core.model import ApplicationState, FreezeWindow, JobKey, StoredJob, SyncReport
+from reconciler.ports import Store
+
+REPORTS_LOOKED_AT = 20  # to find the last revision behind syncs that could not read the source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writing:
+    """What is to be written in one go; see ``Store.apply``."""
+
+    jobs: Sequence[StoredJob] = ()
+    removed_jobs: Sequence[JobKey] = ()
+    applications: Sequence[ApplicationState] = ()
+    removed_applications: Sequence[str] = ()
+    windows: Sequence[FreezeWindow] = ()
+    removed_windows: Sequence[str] = ()
+    renamed: Mapping[JobKey, JobKey] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return any(
+            (
+                self.jobs,
+                self.removed_jobs,
+                self.applications,
+                self.removed_applications,
+                self.windows,
+                self.removed_windows,
+            )
+        )
+
+
+class State:
+    """The jobs, Applications and windows that are stored, and the newest sync reports.
+
+    Attributes:
+        damaged: records of jobs that cannot be read, and why.
+        reports: newest first.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._loaded = False
+        self._shared = False
+        self.jobs: dict[JobKey, StoredJob] = {}
+        self.applications: dict[str, ApplicationState] = {}
+        self.windows: dict[str, FreezeWindow] = {}
+        self.damaged: dict[str, str] = {}
+        self.reports: list[SyncReport] = []
+
+    @property
+    def latest(self) -> SyncReport | None:
+        """The newest report."""
+        return self.reports[0] if self.reports else None
+
+    @property
+    def read(self) -> SyncReport | None:
+        """The newest report of a sync that could read the source."""
+        return next((report for report in self.reports if report.revision), None)
+
+    async def is_behind(self) -> bool:
+        """Whether somebody else has synced since this was loaded."""
+        newest = next(iter(await self._store.syncs(1)), None)
+        return not self._loaded or (newest and newest.id) != (self.latest and self.latest.id)
+
+    async def load(self, *, anew: bool = False) -> bool:
+        """Read what is stored: at first, whenever somebody else has synced, and when told; whether it was read."""
+        if not (anew or await self.is_behind()):
+            return False
+        self.damaged = {}
+        stored = await self._store.jobs(self.damaged.__setitem__)
+        self.applications = {state.name: state for state in await self._store.applications()}
+        self.windows = {window.name: window for window in await self._store.windows()}
+        self.reports = list(await self._store.syncs(REPORTS_LOOKED_AT))
+        self.jobs = {one.key: one for one in stored}
+        self._loaded, self._shared = True, False
+        return True
+
+    async def write(self, writing: Writing) -> None:
+        """Write to the store, then remember it. What fails is not remembered: the next sync begins where this ended."""
+        await self._store.apply(
+            jobs=writing.jobs,
+            removed_jobs=writing.removed_jobs,
+            applications=writing.applications,
+            removed_applications=writing.removed_applications,
+            windows=writing.windows,
+            removed_windows=writing.removed_windows,
+            renamed=writing.renamed,
+        )
+        for key in writing.removed_jobs:
+            self.jobs.pop(key, None)
+        for name in writing.removed_applications:
+            self.applications.pop(name, None)
+        for name in writing.removed_windows:
+            self.windows.pop(name, None)
+        self.jobs |= {stored.key: stored for stored in writing.jobs}
+        self.applications |= {state.name: state for state in writing.applications}
+        self.windows |= {window.name: window for window in writing.windows}
+
+    async def record(self, report: SyncReport) -> None:
+        """Keep a report, unless it says what the last one said: the same revision twice writes nothing."""
+        if not says_the_same(report, self.latest):
+            await self._store.record(report)
+            self.reports = [report, *self.reports[: REPORTS_LOOKED_AT - 1]]
+
+    def share(self, desired: Desired) -> None:
+        """Let a stored job that equals its declaration be the same object: half the memory, equal at a glance."""
+        if self._shared:
+            return
+        for key, job in desired.jobs.items():
+            stored = self.jobs.get(key)
+            if stored is not None and stored.job == job:
+                self.jobs[key] = replace(stored, job=job)
+        self._shared = True
+
+
+def says_the_same(report: SyncReport, latest: SyncReport | None) -> bool:
+    """Whether a report of a pass that changed nothing adds nothing to the last one."""
+    if latest is None or report.result == "applied":
+        return False
+    quiet = report.result == "unchanged" and latest.result == "applied"
+    mended = not report.drift and all(drift.put_back for drift in latest.drift)
+    same = replace(
+        report,
+        id=latest.id,
+        started_at=latest.started_at,
+        duration_ms=latest.duration_ms,
+        parsed=latest.parsed,
+        added=latest.added,
+        changed=latest.changed,
+        removed=latest.removed,
+        renamed=latest.renamed,
+        result=latest.result if quiet else report.result,
+        notes=report.notes or latest.notes,
+        drift=latest.drift if mended else report.drift,
+    )
+    return same == latest
