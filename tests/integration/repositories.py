@@ -8,8 +8,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from reconciler.adapters.git import GitSource
+from reconciler.adapters.git.address import address_of
 
 ENVIRONMENT = {
     "PATH": os.environ["PATH"],
@@ -46,12 +52,16 @@ class Repository:
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout
 
-    def commit(self, subject: str = "Change", *, force: bool = False, author: str = "", **files: str | bytes | None) -> str:
+    def commit(
+        self, subject: str = "Change", *, force: bool = False, author: str = "", **files: str | bytes | None
+    ) -> str:
         """Commit ``files`` (name -> text, ``None`` removes; ``__`` in a name is a slash) in one process; the id."""
         named = {name.replace("__", "/"): text for name, text in files.items()}
         return self.write(subject, named, force=force, author=author)
 
-    def write(self, subject: str, files: dict[str, str | bytes | None], *, force: bool = False, author: str = "") -> str:
+    def write(
+        self, subject: str, files: dict[str, str | bytes | None], *, force: bool = False, author: str = ""
+    ) -> str:
         """As ``commit``, for any names; with ``force`` as a commit without a past."""
         if force:
             self.files = {}
@@ -125,3 +135,57 @@ def daemon(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         os.killpg(process.pid, 9)
         process.wait()
+
+
+def source_at(url: str, data: Path, *, ref: str | None = None, **options: Any) -> GitSource:
+    """A source as the product makes it."""
+    address = address_of(url, ref)
+    assert address is not None, url
+    options.setdefault("interval", 60.0)
+    return GitSource(address, data, **options)
+
+
+def alive_for(data: Path) -> list[str]:
+    """The processes that work on a data folder: git is told it by argument, and tells its children by environment."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            told = [*process.cmdline(), process.environ().get("GIT_DIR", "")]
+            if process.pid != os.getpid() and any(word.startswith(str(data)) for word in told):
+                found.append(" ".join(process.cmdline()))
+    return found
+
+
+def none_alive_for(data: Path) -> bool:
+    """Whether they are gone, where they may take a moment to be."""
+    end = time.monotonic() + 2
+    while alive_for(data):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def layout(folder: Path, *, but: Path | None = None) -> dict[str, tuple[int, int]]:
+    """Every file of a folder with its size and time of change."""
+    return {
+        str(path): (path.lstat().st_size, path.lstat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if but is None or not path.is_relative_to(but)
+    }
+
+
+class SilentServer:
+    """Accepts every connection and never says a word."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=16)
+        self.port = int(self._socket.getsockname()[1])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()

@@ -18,7 +18,7 @@ from reconciler.adapters.git import history
 from reconciler.adapters.git.address import GitAddress
 from reconciler.adapters.git.command import Git, in_place
 from reconciler.adapters.git.listing import Listing, listing_of
-from reconciler.adapters.git.mirror import Mirror
+from reconciler.adapters.git.mirror import Mirror, boundary_of
 from reconciler.adapters.git.objects import Node, Objects
 from reconciler.core.files import MAX_FILE_BYTES
 from reconciler.core.model import Commit, Problem, Snapshot
@@ -30,12 +30,19 @@ _LONGEST_RETRY = 300.0
 _JITTER = 0.1  # part of a delay, up or down, so that many reconcilers do not ask one server at once
 _FEW_FILES = 64  # up to so many, their history is read along with them
 _LARGE = f"is over {MAX_FILE_BYTES >> 20} MiB, or its content is not in the repository; make several files of it"
-_NO_OTHERS = {"gpg.program": "false", "gpg.x509.program": "false", "gpg.format": "ssh"}
+_SSH_ONLY = {
+    "gpg.format": "ssh",
+    "gpg.minTrustLevel": "fully",
+    "gpg.openpgp.program": "false",
+    "gpg.program": "false",
+    "gpg.ssh.program": "ssh-keygen",
+    "gpg.x509.program": "false",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds on what a repository may cost: seconds and bytes."""
+    """Bounds on what a repository may cost: seconds and bytes; ``depth`` is in commits, of the first fetch."""
 
     fetching: float = 600.0
     reading: float = 60.0
@@ -43,6 +50,7 @@ class Limits:
     listed: int = 64 << 20
     read: int = 512 << 20
     files: int = 200_000
+    depth: int = 100
 
 
 class GitSource:
@@ -79,7 +87,10 @@ class GitSource:
         self._signers = _readable(allowed_signers)
         self._mirror: Mirror | None = None
         if address.local is None:
-            self._mirror = Mirror(address, data_dir, token, within=self._limits.fetching, largest=self._limits.fetched)
+            bounds = self._limits
+            self._mirror = Mirror(
+                address, data_dir, token, within=bounds.fetching, largest=bounds.fetched, depth=bounds.depth
+            )
             self._git = self._mirror.git
         else:
             self._git = Git(in_place(address.local))
@@ -87,6 +98,8 @@ class GitSource:
         self._tip = ""
         self._origins: dict[str, tuple[str, Commit]] = {}  # path -> content id, and who gave it that
         self._failures = 0
+        self._is_file = False
+        self._turn = asyncio.Lock()
 
     @property
     def name(self) -> str:
@@ -148,14 +161,15 @@ class GitSource:
 
     async def _threaded(self, work: Callable[[], _Result]) -> _Result:
         """Work in a thread; where nobody waits for it any more, its process is ended and it with that."""
-        self._git.resume()
-        task = asyncio.ensure_future(asyncio.to_thread(work))
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            self._git.stop()
-            await asyncio.gather(task, return_exceptions=True)
-            raise
+        async with self._turn:
+            self._git.resume()
+            task = asyncio.ensure_future(asyncio.to_thread(work))
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                self._git.stop()
+                await asyncio.gather(task, return_exceptions=True)
+                raise
 
     def _fetch(self, known: Mapping[str, str]) -> Snapshot:
         tip = self._mirror.fetch() if self._mirror else ""
@@ -175,7 +189,7 @@ class GitSource:
         with Objects.of(self._git, self._limits.reading) as objects:
             node = objects.node(f"{name}^{{commit}}")
             if node is None:
-                raise self._no_commit(name)
+                raise self._no_commit(objects, name)
             commit = node.commit
             if self._last is not None and commit.id == self._last.revision and known == self._last.files:
                 return replace(self._last, texts={}, notes=())
@@ -193,7 +207,9 @@ class GitSource:
             notes=notes,
         )
 
-    def _no_commit(self, name: str) -> SourceError:
+    def _no_commit(self, objects: Objects, name: str) -> SourceError:
+        if next(objects.info([name])) is not None:
+            return SourceError(f"{self.name}: {self._address.ref} is no commit; name a branch, a tag or a commit")
         if self._mirror:
             self._mirror.remove()
             return SourceUnavailableError(f"{name[:12]} is damaged in the copy, which is made anew")
@@ -204,7 +220,8 @@ class GitSource:
         found = next(objects.info([f"{commit_id}:{path}"]))
         if found is None:
             raise SourceError(f"{self.name}: there is no {path or 'content'} at {self._address.ref} ({commit_id[:12]})")
-        if found.kind == "blob":
+        self._is_file = found.kind == "blob"
+        if self._is_file:
             return Listing({path.rpartition("/")[2]: found.id}, ())
         arguments = ("ls-tree", "-r", "-z", "--full-tree", found.id)
         _, listed, _ = self._git.run(*arguments, within=self._limits.reading, most=self._limits.listed)
@@ -235,14 +252,14 @@ class GitSource:
         """Who changed what is new, while the conversation lasts; of very much it is asked later, if at all."""
         if len(texts) > _FEW_FILES:
             return
-        boundary = self._mirror.boundary() if self._mirror else frozenset()
+        boundary = self._boundary()
         for name in texts:
             commit = history.origin(objects, commit_id, self._whole(name), boundary)
             if commit is not None:
                 self._origins[name] = (files[name], commit)
 
     def _look_back(self, last: Snapshot, names: Collection[str]) -> None:
-        boundary = self._mirror.boundary() if self._mirror else frozenset()
+        boundary = self._boundary()
         if len(names) <= _FEW_FILES:
             with Objects.of(self._git, self._limits.reading) as objects:
                 self._remember_origins(objects, last.revision, last.files, names)
@@ -257,14 +274,17 @@ class GitSource:
     def _whole(self, name: str) -> str:
         """A file's path from the repository's root."""
         path = self._address.path
-        if path.endswith(name) and len(self._last.files if self._last else ()) <= 1 and path.rpartition("/")[2] == name:
-            return path
-        return f"{path}/{name}" if path else name
+        return path if self._is_file else f"{path}/{name}" if path else name
+
+    def _boundary(self) -> frozenset[str]:
+        return self._mirror.boundary() if self._mirror else boundary_of(self._address.local or Path())
 
     def _notes(self, objects: Objects, commit_id: str) -> tuple[str, ...]:
-        former = self._last.revision if self._last else ""
-        if not former or former == commit_id:
+        named = self._last.revision if self._last else self._mirror.former if self._mirror else ""
+        before = objects.node(f"{named}^{{commit}}") if named else None
+        if before is None or before.commit.id == commit_id:
             return ()
+        former = before.commit.id
         if not history.is_rewritten(objects, self._git, former, commit_id, self._limits.reading):
             return ()
         return (f"the history of {self._address.ref} was rewritten: {former[:12]} is no ancestor of {commit_id[:12]}",)
@@ -272,7 +292,7 @@ class GitSource:
     def _check_signature(self, node: Node) -> None:
         if self._signers is None:
             return
-        config = {"gpg.ssh.allowedSignersFile": str(self._signers), **_NO_OTHERS}
+        config = {"gpg.ssh.allowedSignersFile": str(self._signers), **_SSH_ONLY}
         arguments = [part for name, value in config.items() for part in ("-c", f"{name}={value}")]
         code, _, said = self._git.run(
             *arguments, "verify-commit", node.commit.id, within=self._limits.reading, allowed=(0, 1, 128)

@@ -50,6 +50,8 @@ def address_of(text: str, ref: str | None) -> GitAddress | None:
     Raises:
         SettingsError: it is meant as a repository, and cannot be one.
     """
+    if not text.isprintable():
+        raise SettingsError(f"{text!r}: a source holds no control characters")
     if text.startswith(PREFIX):
         return _remote(text.removeprefix(PREFIX), ref)
     if text.startswith("-"):

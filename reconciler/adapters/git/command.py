@@ -73,6 +73,11 @@ class Git:
         if self._running is not None:
             _kill(self._running)
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing may start any more."""
+        return self._stopped
+
     def resume(self) -> None:
         """Let commands start again."""
         self._stopped = False
@@ -139,6 +144,8 @@ class Git:
                 raise SourceError("git is not installed; a repository as a source needs git 2.36 or newer") from None
             self.started += 1
             self._running = process
+            if self._stopped:  # meanwhile, and missed this one
+                _kill(process)
             started = Started(process, complaints)
             watchdog = threading.Thread(target=started.watch, args=(within, watch), daemon=True)
             watchdog.start()
@@ -160,6 +167,7 @@ class Git:
             "GCM_INTERACTIVE": "never",
             "GIT_ALLOW_PROTOCOL": ":".join(dict.fromkeys(("https", "ssh", scheme))) if network is not None else "none",
             "GIT_NO_LAZY_FETCH": "1",
+            "GIT_NO_REPLACE_OBJECTS": "1",
             "GIT_OPTIONAL_LOCKS": "0",
             "GIT_TERMINAL_PROMPT": "0",
             "LC_ALL": "C",
@@ -178,7 +186,7 @@ class Git:
 
     def _fit(self, said: str) -> str:
         """The last lines of a complaint, without control characters and credentials."""
-        text = re.sub(r"://[^/@\s]+@", "://", said)
+        text = re.sub(r"://[^/@\s]+@", "://", said.replace("\r", "\n"))
         if self._token:
             text = text.replace(self._token, "…")
         lines = ["".join(c if c.isprintable() else " " for c in line).strip() for line in text.splitlines()]

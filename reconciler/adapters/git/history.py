@@ -58,7 +58,17 @@ def origins(
         boundary: commits whose parents were not fetched.
         within: seconds.
     """
-    arguments = ("log", "-c", "--raw", "-z", "--no-abbrev", "--no-renames", "--format=%x01%H", commit_id)
+    arguments = (
+        "log",
+        "--topo-order",
+        "-c",
+        "--raw",
+        "-z",
+        "--no-abbrev",
+        "--no-renames",
+        "--format=%x01%H",
+        commit_id,
+    )
     try:
         _, text, _ = git.run(*arguments, within=within, most=_LOG_BYTES)
     except SourceUnavailableError:

@@ -21,9 +21,7 @@ from reconciler.adapters.git.command import Git
 from reconciler.core.files import MAX_FILE_BYTES
 from reconciler.errors import SourceError, SourceUnavailableError
 
-DEPTH = 100  # commits of history that the first fetch brings
 _FILTER = f"blob:limit={MAX_FILE_BYTES + 1}"
-_REF = "refs/reconciler/head"
 _MOST_PARTS = 2000  # loose folders and packs; beyond, a fresh copy is quicker to read
 _CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
 _DAMAGE = re.compile(
@@ -47,9 +45,12 @@ class Mirror:
         token: for the login.
         within: seconds that a fetch may take.
         largest: bytes that a fetch may bring.
+        depth: commits of history that the first fetch brings.
     """
 
-    def __init__(self, address: GitAddress, data_dir: Path, token: str | None, *, within: float, largest: int) -> None:
+    def __init__(
+        self, address: GitAddress, data_dir: Path, token: str | None, *, within: float, largest: int, depth: int
+    ) -> None:
         self._address = address
         slug = re.sub(r"[^A-Za-z0-9.]+", "-", address.url.partition("://")[2]).strip("-.")[-60:]
         digest = hashlib.blake2b(address.url.encode(), digest_size=6).hexdigest()
@@ -57,6 +58,10 @@ class Mirror:
         self.git = Git(("--git-dir", str(self.path)), url=address.url, token=token)
         self._within = within
         self._largest = largest
+        self._depth = depth
+        self._ref = "refs/reconciler/" + hashlib.blake2b(address.ref.encode(), digest_size=6).hexdigest()
+        self.former = ""
+        """What the ref stood at before the last fetch, also that of an earlier process."""
 
     def fetch(self) -> str:
         """Fetch what is new; returns the id that the ref has now, of a commit or an annotated tag.
@@ -67,6 +72,7 @@ class Mirror:
         """
         with self._locked():
             self._make()
+            self.former = _id_in(self.path / self._ref)
             try:
                 self._fetch()
             except SourceUnavailableError as error:
@@ -75,25 +81,22 @@ class Mirror:
 
     def boundary(self) -> frozenset[str]:
         """The commits at which our copy of the history ends."""
-        try:
-            return frozenset((self.path / "shallow").read_text(encoding="ascii").split())
-        except (OSError, UnicodeError):
-            return frozenset()
+        return boundary_of(self.path)
 
     def remove(self) -> None:
         """Throw the copy away; the next fetch makes it anew."""
         shutil.rmtree(self.path, ignore_errors=True)
 
     def _fetch(self) -> None:
-        known = (self.path / "FETCH_HEAD").exists() and (self.path / _REF).exists()
+        known = any(_id_in(ref) for ref in self.path.glob("refs/reconciler/*"))
         network = {
             "remote.source.url": self._address.url,
             "remote.source.promisor": "true",
             "remote.source.partialCloneFilter": _FILTER,
         }
         arguments = ["fetch", "--quiet", "--no-tags", "--force", "--no-recurse-submodules", f"--filter={_FILTER}"]
-        depth = () if known else (f"--depth={DEPTH}",)
-        refspec = ("source", f"+{self._address.ref}:{_REF}")
+        depth = () if known else (f"--depth={self._depth}",)
+        refspec = ("source", f"+{self._address.ref}:{self._ref}")
         try:
             self.git.run(*arguments, *depth, *refspec, within=self._within, network=network, watch=self._too_large)
         except SourceUnavailableError as error:
@@ -103,12 +106,9 @@ class Mirror:
 
     def _fetched(self) -> str:
         """What the fetch has written down (gitrevisions(7), FETCH_HEAD)."""
-        with suppress(OSError):
-            match = re.match(
-                r"[0-9a-f]{40,64}", (self.path / "FETCH_HEAD").read_text(encoding="utf-8", errors="replace")
-            )
-            if match:
-                return match[0]
+        found = _id_in(self.path / "FETCH_HEAD")
+        if found:
+            return found
         self.remove()
         raise SourceUnavailableError(f"{self._address.name}: the fetch left nothing; the copy is made anew")
 
@@ -132,12 +132,15 @@ class Mirror:
         try:
             if self._parts() > _MOST_PARTS:
                 self.remove()
-            if not (self.path / "config").exists():
+            if not (self.path / "HEAD").exists():
                 self.remove()
                 for folder in ("objects/info", "objects/pack", "refs/heads"):
                     (self.path / folder).mkdir(parents=True)
                 (self.path / "HEAD").write_text("ref: refs/heads/none\n", encoding="ascii")
-                (self.path / "config").write_text(_CONFIG, encoding="ascii")
+            (self.path / "config").write_text(_CONFIG, encoding="ascii")
+            for ref in self.path.glob("refs/reconciler/*"):
+                if not _id_in(ref):  # half written when the machine stopped
+                    ref.unlink()
             for pattern in ("*.lock", "refs/reconciler/*.lock", "objects/pack/tmp_*", "objects/tmp_*"):
                 for left in self.path.glob(pattern):  # by a fetch that was killed: we hold the lock, so nobody works
                     left.unlink(missing_ok=True)
@@ -167,9 +170,34 @@ class Mirror:
                         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                         break
                     except BlockingIOError:
-                        if monotonic() > end:
+                        if self.git.is_stopped or monotonic() > end:
                             raise SourceUnavailableError(f"{self.path}: another process fetches for too long") from None
                         sleep(0.02)
                 yield
         except OSError as error:
             raise SourceError(f"{self.path.parent}: cannot be written: {error.strerror}") from error
+
+
+def boundary_of(repository: Path) -> frozenset[str]:
+    """The commits at which a repository's history was cut off; see gitrepository-layout(5), shallow."""
+    try:
+        return frozenset((_shared(repository) / "shallow").read_text(encoding="ascii").split())
+    except (OSError, UnicodeError):
+        return frozenset()
+
+
+def _shared(repository: Path) -> Path:
+    """The folder of git's own files: of a bare repository, a work tree, or one linked to another."""
+    folder = repository / ".git" if (repository / ".git").exists() else repository
+    if folder.is_file():
+        folder = repository / folder.read_text(encoding="utf-8").strip().removeprefix("gitdir: ")
+    linked = folder / "commondir"
+    return folder / linked.read_text(encoding="utf-8").strip() if linked.exists() else folder
+
+
+def _id_in(file: Path) -> str:
+    """The object's name that a file begins with; empty where there is none."""
+    with suppress(OSError):
+        match = re.match(r"[0-9a-f]{40,64}\b", file.read_text(encoding="utf-8", errors="replace"))
+        return match[0] if match else ""
+    return ""

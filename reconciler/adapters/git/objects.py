@@ -5,6 +5,7 @@ Formats: git-cat-file(1), "BATCH OUTPUT", and the commit object of gitformat-*(5
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from reconciler.errors import SourceUnavailableError
 
 _BATCH = 200  # requests on their way at once: less than a pipe holds, so that neither side waits for the other for ever
 _LARGEST_COMMIT = 1 << 20
+_FAULT = re.compile(r"^(?:error|fatal):", re.MULTILINE)  # warnings are not our concern
 
 
 class Found(NamedTuple):
@@ -60,7 +62,7 @@ class Objects:
         if started.ended:
             raise SourceUnavailableError(started.ended)
         said = started.said()
-        if broken or (said and "missing" not in said):
+        if broken or _FAULT.search(said):
             raise SourceUnavailableError(f"the repository is damaged: {git._fit(said) or 'git ended'}")  # noqa: SLF001 - siblings
 
     def info(self, names: Sequence[str]) -> Iterator[Found | None]:

@@ -91,7 +91,7 @@ def test_an_address_says_repository_ref_and_path(text, beside, url, ref, path):
         ("git+https://example.com/repo?ref=a&ref=b", None, "twice"),
         ("git+https://example.com/repo?path=a&path=b", None, "twice"),
         ("git+https://example.com/repo?ref=a", "b", "--ref"),
-        # git-check-ref-format(1)
+        # names that git itself refuses for a ref
         ("git+https://example.com/repo?ref=", None, "branch, (a )?tag or"),
         ("git+https://example.com/repo?ref=a..b", None, "branch, (a )?tag or"),
         ("git+https://example.com/repo?ref=a%20b", None, "branch, (a )?tag or"),
@@ -179,7 +179,7 @@ def test_the_path_need_not_exist_in_the_work_tree_only_at_the_ref(tmp_path):
 def test_a_bad_ref_beside_a_path_is_refused(tmp_path, ref):
     a_repository(tmp_path, bare=False)
 
-    with pytest.raises(SettingsError, match="branch, (a )?tag or"):
+    with pytest.raises(SettingsError, match=r"branch, (a )?tag or"):
         address_of(str(tmp_path), ref)
 
 
