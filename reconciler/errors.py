@@ -3,7 +3,8 @@
     ReconcilerError                 anything we foresaw; its text is written for the user
     ├── SettingsError               settings, flags or environment are unusable        exit 2
     ├── SourceError                 the source cannot be read as a whole               exit 2
-    │   └── SourceUnavailableError  …for now: retried with backoff
+    │   ├── SourceUnavailableError  …for now: retried with backoff
+    │   └── PathNotFoundError       the repository has no such path at this revision
     ├── StoreError                  the store refused or is not usable                 exit 2
     │   └── StoreUnavailableError   …for now: away, locked, timing out
     ├── ScheduleError               a schedule that can never be understood            a problem at its place
@@ -36,6 +37,10 @@ class SourceError(ReconcilerError):
 
 class SourceUnavailableError(SourceError):
     """The source cannot be read right now; trying again may help."""
+
+
+class PathNotFoundError(SourceError):
+    """The repository can be read, and at this revision it has nothing at the path."""
 
 
 class StoreError(ReconcilerError):

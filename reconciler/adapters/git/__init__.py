@@ -22,7 +22,7 @@ from reconciler.adapters.git.mirror import Mirror, boundary_of
 from reconciler.adapters.git.objects import Node, Objects
 from reconciler.core.files import MAX_FILE_BYTES
 from reconciler.core.model import Commit, Problem, Snapshot
-from reconciler.errors import SettingsError, SourceError, SourceUnavailableError
+from reconciler.errors import PathNotFoundError, SettingsError, SourceError, SourceUnavailableError
 
 _Result = TypeVar("_Result")
 _FIRST_RETRY = 2.0  # seconds
@@ -219,7 +219,8 @@ class GitSource:
         path = self._address.path
         found = next(objects.info([f"{commit_id}:{path}"]))
         if found is None:
-            raise SourceError(f"{self.name}: there is no {path or 'content'} at {self._address.ref} ({commit_id[:12]})")
+            what = path or "content"
+            raise PathNotFoundError(f"{self.name}: there is no {what} at {self._address.ref} ({commit_id[:12]})")
         self._is_file = found.kind == "blob"
         if self._is_file:
             return Listing({path.rpartition("/")[2]: found.id}, ())
