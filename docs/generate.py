@@ -11,16 +11,110 @@ from typing import Any
 from pydantic import BaseModel
 
 from reconciler.settings import PREFIX, Settings
+from schemas.annotations import OF_API, OF_APPLICATION
 from schemas.api import ApiSpec
 from schemas.application import ApplicationSpec, Defaults, Limits
 from schemas.base import Metadata, format_duration
+from schemas.environment import EnvironmentSpec, Patch
+from schemas.freeze_window import FreezeWindowSpec
 from schemas.request import Expect, ExpectBody, Request, Retry
 from schemas.schedule import At, Cron, Every, Frequency
 
 FOLDER = Path(__file__).parent
 
+_FREEZE_WINDOW = """A span of time that comes again and again, in which nothing is called (`mode: deny`), or outside which nothing is (`mode: allow`).
+
+```yaml
+apiVersion: reconciler/v1
+kind: FreezeWindow
+metadata: {name: year-end}
+spec:
+  description: Books are closed
+  start: "0 18 23 12 *"
+  duration: 9d6h
+  timeZone: Europe/Berlin
+  applications: [billing, "payments-*"]
+  catchUp: latest
+```
+
+It begins at every slot of `start`, which may be written in any form of a schedule, and lasts for `duration`. One that begins again before it is over goes on.
+A slot that falls into a window that denies, or outside all windows that allow, is recorded as skipped, with the window's name. Where both kinds name an
+Application, deny wins. An Application that no window names is never frozen. `catchUp: latest` makes up for what was frozen: once it is over, each job
+that had a slot in it runs once. In `applications`, `*` stands for any characters.
+
+When it is wrong: no Application is held for a window. A window with a mistake, or one of two with the same name, is not applied; what the store holds
+of that name stays in force until it is mended. A name that no Application has, or a pattern that none matches, is such a mistake (a bare `*` never is).
+Where a file cannot be read, or a document cannot be attributed, no window is removed, for it may be declared there."""
+
+_ENVIRONMENT = """What is different in one environment, so that one repository serves several. `--environment staging` (or `RECONCILER_ENVIRONMENT`) chooses one.
+
+```yaml
+apiVersion: reconciler/v1
+kind: Environment
+metadata: {name: staging}
+spec:
+  patches:
+    - application: "*"
+      api: "*"
+      spec: {suspend: true}
+    - application: billing
+      spec:
+        baseUrl: https://staging.example.com
+        defaults: {headers: {X-Env: staging}}
+    - application: billing
+      api: nightly-invoices
+      spec: {schedule: "0 4 * * *", suspend: false, request: {query: {dry: true}}}
+```
+
+Patches apply in the order written, and the later one wins. Each is merged into the `spec` of what it names: mappings key by key, lists and everything else
+replace what was there, `null` removes a field, so that it has its default again. Within `json` it is the same, so a patch cannot put a `null` there.
+Where only one of several fields can be given, a patch that names another one replaces it: another form of `schedule` (or another `frequency`) replaces the whole
+schedule; `url` replaces `path` and `path` replaces `url`; `json`, `form` and `text` replace each other; `on` and `day`; a `timeZone`, `startsAt` or `endsAt`
+beside a schedule and the one within it. A `contentType` goes when its `text` does. A header is replaced whatever its capitals. `apis`, names, labels and annotations cannot be patched;
+FreezeWindows cannot either.
+
+When it is wrong: the merged result is checked like any manifest. A mistake is told at the patch and holds the Applications that it is for. A patch that
+names no Application, no Api, or a pattern that matches none, is a mistake too: it holds the Application that it names, or the one whose name is so much like it that it is probably meant.
+An environment that is chosen and not declared, declared twice, or not valid holds every Application, so that nothing meant for production is called from
+elsewhere. Mistakes in environments that are not chosen are told and hold nobody."""
+
+_ANNOTATIONS = """
+## annotations
+
+Keys that begin with `reconciler/` are the reconciler's own; one that it does not know, on the wrong kind or with a wrong value, is a mistake like any other
+and holds the Application. All other keys are free.
+
+```yaml
+apiVersion: reconciler/v1
+kind: Application
+metadata:
+  name: billing
+  annotations: {reconciler/prune: never}
+spec:
+  baseUrl: https://billing.example.com
+  apis:
+    - name: invoices
+      annotations: {reconciler/renamed-from: billing/nightly-invoices}
+      schedule: "H 2 * * *"
+      request: {method: POST, path: /invoices/run}
+```
+
+| annotation | on | value | meaning |
+| --- | --- | --- | --- |
+"""
+
+_RENAMED = """
+For as long as `reconciler/renamed-from` stands, what is derived from a job's key, `H` in a cron pattern and `jitter`, is derived from the old one, so that the next run
+stays where it was; taking the annotation away lets them be derived anew. Several names in a row take several commits. It is a mistake, which holds the Application, to name a job
+that is declared still, the job itself, or a job that another one is renamed from too.
+"""
+
 _SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
-    ("metadata", Metadata, "Of every manifest; an Api's also names its `application`."),
+    (
+        "metadata",
+        Metadata,
+        "Of every manifest; an Api's also names its `application`. Applications and Apis have annotations of the reconciler's own, see below.",
+    ),
     ("Application: spec", ApplicationSpec, ""),
     ("Application: spec.defaults", Defaults, ""),
     ("Application: spec.limits", Limits, ""),
@@ -37,13 +131,16 @@ _SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("expect", Expect, ""),
     ("expect.body", ExpectBody, ""),
     ("retry", Retry, ""),
+    ("FreezeWindow: spec", FreezeWindowSpec, _FREEZE_WINDOW),
+    ("Environment: spec", EnvironmentSpec, _ENVIRONMENT),
+    ("Environment: spec.patches", Patch, "One patch."),
 )
 
 _MANIFESTS_HEAD = """# Manifests
 
 Made from the models by `make docs`; `reconciler schema` prints the same as JSON Schema, for editors.
 
-Every manifest begins with `apiVersion: reconciler/v1` and a `kind`, `Application` or `Api`. Unknown fields are refused.
+Every manifest begins with `apiVersion: reconciler/v1` and a `kind`: `Application`, `Api`, `FreezeWindow` or `Environment`. Unknown fields are refused.
 Durations are whole numbers with units, largest first: `90s`, `2h30m`, `1d`, `250ms`. Instants are ISO 8601; without an offset they are
 wall time in the schedule's time zone.
 
@@ -55,6 +152,7 @@ is the default of POST and PATCH, a call is only tried again where it is certain
 reach the target; declare `delivery: atLeastOnce` where the target can bear a second one. Every attempt of a run carries the same `Idempotency-Key`.
 
 `catchUp` is read, checked and kept, but nothing acts on it yet: slots that pass while no reconciler runs are neither made up nor recorded.
+A FreezeWindow has a `catchUp` of its own.
 """
 
 _SETTINGS_HEAD = """# Settings
@@ -75,7 +173,18 @@ def manifests() -> str:
             f"\n## {title}\n\n{note or _first_line(model)}\n\n| field | type | default | meaning |\n| --- | --- | --- | --- |\n"
         )
         parts.extend(_rows(model))
+        if model is Metadata:
+            parts.extend(_annotations())
     return "".join(parts)
+
+
+def _annotations() -> list[str]:
+    parts = [_ANNOTATIONS]
+    for kind, known in (("Application", OF_APPLICATION), ("Api", OF_API)):
+        for key, rule in known.items():
+            value = " \\| ".join(f"`{each}`" for each in rule["enum"]) if "enum" in rule else "`application/api`"
+            parts.append(f"| `{key}` | {kind} | {value} | {rule['description']} |\n")
+    return [*parts, _RENAMED]
 
 
 def _first_line(model: type[BaseModel]) -> str:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
-from schemas.api import Api
-from schemas.application import Application
+from schemas.api import Api, ApiSpec
+from schemas.application import Application, ApplicationSpec
 from schemas.environment import Environment
 from schemas.freeze_window import FreezeWindow
 
@@ -26,6 +26,7 @@ def manifest_schema() -> dict[str, Any]:
             declared.pop("title", None)  # made of the name by pydantic, and shown by editors instead of it
             if declared.get("default", ...) is None or isinstance(declared.get("default"), dict):
                 del declared["default"]  # an editor that fills in nulls or whole mappings does nobody a service
+    generated["$defs"]["Patch"] |= _fields_of_a_patch(generated["$defs"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:reconciler:manifest:v1",
@@ -35,3 +36,14 @@ def manifest_schema() -> dict[str, Any]:
         "type": "object",
         **generated,
     }
+
+
+def _fields_of_a_patch(definitions: dict[str, Any]) -> dict[str, Any]:
+    """Which fields a patch may name; not what they hold, because half a value and ``null`` will do there."""
+
+    def spec(model: type[BaseModel]) -> dict[str, Any]:
+        declared = definitions[model.__name__]["properties"].items()
+        fields = {name: {"description": each.get("description", "")} for name, each in declared if name != "apis"}
+        return {"properties": {"spec": {"properties": fields, "additionalProperties": False}}}
+
+    return {"if": {"required": ["api"]}, "then": spec(ApiSpec), "else": spec(ApplicationSpec)}
