@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 from reconciler.core.instants import read_instant, stamp
-from reconciler.core.model import JobKey, Pause, whole_milliseconds
+from reconciler.core.model import JobKey, Pause
 from reconciler.core.suggest import did_you_mean, excerpt
 from reconciler.errors import NotFoundError, SettingsError
 from schemas.base import clean_text, parse_duration
@@ -69,7 +69,8 @@ def until_of(text: str | None, now: datetime) -> datetime:
     """
     if not (text or "").strip():
         raise SettingsError(f"--until: say when it ends; {_FORMS}")
-    end = whole_milliseconds(_instant((text or "").strip(), now))
+    end = _instant((text or "").strip(), now)
+    end += timedelta(microseconds=-end.microsecond % 1_000_000)  # people read it again and again: whole seconds
     if end <= now:
         raise SettingsError(f"--until: {stamp(end)} has passed")
     if end - now > LONGEST:

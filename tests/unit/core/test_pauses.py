@@ -48,6 +48,9 @@ class TestUntil:
     def test_is_a_duration_a_time_or_an_instant(self, text, end):
         assert until_of(text, NOW) == utc(end)
 
+    def test_is_a_whole_second(self):
+        assert until_of("1500ms", NOW + timedelta(microseconds=1)) == NOW + timedelta(seconds=2)
+
     @pytest.mark.parametrize(
         ("text", "said"),
         [
