@@ -9,10 +9,14 @@ from reconciler.core.model import (
     ApplicationState,
     Attempt,
     Cause,
+    Commit,
+    Drift,
     Expectation,
+    FreezeWindow,
     HttpRequest,
     JobKey,
     Outcome,
+    Pause,
     Process,
     RetryPolicy,
     Run,
@@ -26,6 +30,11 @@ from tests.fakes import START, job_of
 ODD = "naïve ☃ 🎲 \u202e \0 $where {$gt: 1} a.b 'quoted' \"twice\" \\ \n\t"  # what a body, a reason, an error may hold
 
 MINUTE = timedelta(minutes=1)
+
+
+COMMIT = Commit(
+    id="4f2c1d0" + "0" * 33, author="Zoë <zoe@example.com>", date=START - timedelta(days=3), subject=f"Change {ODD}"
+)
 
 
 def full_job(name: str = "billing/nightly") -> StoredJob:
@@ -65,7 +74,13 @@ def full_job(name: str = "billing/nightly") -> StoredJob:
         line=42,
         digest="9f86d081884c7d65",
     )
-    return StoredJob(job=job, revision="4f2c1d0", since=START + timedelta(milliseconds=789))
+    return StoredJob(
+        job=job,
+        revision="4f2c1d0",
+        since=START + timedelta(milliseconds=789),
+        applied_at=START + timedelta(milliseconds=790),
+        commit=COMMIT,
+    )
 
 
 def full_application(name: str = "billing") -> ApplicationState:
@@ -81,6 +96,39 @@ def full_application(name: str = "billing") -> ApplicationState:
         held=True,
         problems=("billing.yaml:3:1: spec: no such field «schedul» (did you mean schedule?)", ODD),
         since=START + timedelta(milliseconds=1),
+        revision="4f2c1d0",
+        prune="never",
+    )
+
+
+def full_window(name: str = "easter") -> FreezeWindow:
+    """A freeze window with no field left at its default."""
+    return FreezeWindow(
+        name=name,
+        mode="deny",
+        start=Schedule(
+            declared="0 18 * * FRI", cron="0 18 * * 5", zone="Europe/Berlin", starts_at=START, ends_at=START
+        ),
+        duration=timedelta(days=2, hours=14, minutes=30),
+        applications=("billing", "crm-*"),
+        catch_up="latest",
+        description="Nothing over the weekend ☃",
+        file="windows ☃.yaml",
+        line=3,
+    )
+
+
+def pause_of(pause_id: str, target: str = "") -> Pause:
+    """An open pause of a job; its own id names the job where nothing else does."""
+    key = JobKey.parse(target or (pause_id if "/" in pause_id else "billing/nightly"))
+    return Pause(
+        id=pause_id,
+        application=key.application,
+        api=key.api,
+        reason="migration",
+        by="ops@desk",
+        since=START,
+        until=START + timedelta(hours=8, milliseconds=5),
     )
 
 
@@ -148,6 +196,14 @@ def report_of(number: int) -> SyncReport:
         problems=(ODD, "a.yaml:1:1: wrong"),
         kept=("billing/nightly",),
         error=ODD,
+        renamed=7,
+        commit=COMMIT,
+        notes=("history was rewritten", ODD),
+        drift=(
+            Drift(key=JobKey("billing", "nightly"), where="store", field="request.url", found=ODD, declared="https://"),
+            Drift(key=JobKey("crm", "gone"), where="scheduler", put_back=False),
+        ),
+        environment="staging",
     )
 
 

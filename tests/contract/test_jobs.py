@@ -6,7 +6,12 @@ import time
 from dataclasses import replace
 from datetime import UTC, timedelta
 
+import pytest
+
+from reconciler.core.declared_records import encode_application, encode_job
 from reconciler.core.model import ApplicationState, JobKey
+from reconciler.core.records import encode_report
+from reconciler.errors import StoreError
 from tests.contract.samples import claim_of, full_application, full_job, report_of
 from tests.fakes import START, stored_job
 
@@ -105,6 +110,77 @@ async def test_ten_thousand_jobs_are_written_and_read_in_seconds(store):
     found = await store.jobs()
     assert time.perf_counter() - began < 20
     assert list(found) == sorted(jobs, key=lambda stored: stored.key)
+
+
+async def test_reading_again_sees_what_was_changed_added_and_removed_meanwhile(another):
+    here, there = await another(), await another()
+    await here.apply(jobs=[stored_job("a/changed"), stored_job("a/gone"), stored_job("a/same")])
+    before = await here.jobs()
+    change = {"jobs": [stored_job("a/changed", line=8), stored_job("a/new")], "removed_jobs": [JobKey("a", "gone")]}
+    await there.apply(**change)
+    after = await here.jobs()
+    assert list(after) == [stored_job("a/changed", line=8), stored_job("a/new"), stored_job("a/same")]
+    assert after[2] is before[2]  # not decoded again
+    assert list(await there.jobs()) == list(after)
+
+
+async def test_jobs_that_cannot_be_read_are_told_and_left_out(store, damage):
+    await store.apply(jobs=[stored_job(f"a/{name}") for name in "bcd"])
+    await damage(store, "a/c")
+    for _ in range(2):
+        told: dict[str, str] = {}
+        assert list(await store.jobs(told.__setitem__)) == [stored_job("a/b"), stored_job("a/d")]
+        assert told == {"a/c": "url is missing"}
+
+
+async def test_without_anybody_to_tell_a_job_that_cannot_be_read_is_an_error(store, damage):
+    await store.apply(jobs=[stored_job("a/b"), stored_job("a/c")])
+    await damage(store, "a/c")
+    with pytest.raises(StoreError, match="job 'a/c' cannot be read: url is missing"):
+        await store.jobs()
+    with pytest.raises(StoreError, match="job 'a/c' cannot be read: url is missing"):
+        await store.job(JobKey("a", "c"))
+    assert await store.job(JobKey("a", "b")) == stored_job("a/b")
+
+
+@pytest.mark.parametrize("mended", ["written anew", "removed"])
+async def test_a_job_that_cannot_be_read_is_mended_by_applying(store, damage, mended):
+    await store.apply(jobs=[stored_job("a/c")])
+    await damage(store, "a/c")
+    anew = [stored_job("a/c")] if mended == "written anew" else []
+    await store.apply(jobs=anew, removed_jobs=[] if anew else [JobKey("a", "c")])
+    assert list(await store.jobs()) == anew
+
+
+async def test_a_job_that_was_put_under_the_name_of_another_is_told(another, write_by_hand):
+    store = await another()
+    await store.apply(jobs=[stored_job("a/b"), stored_job("a/c")])
+    write_by_hand("jobs", "a/c", encode_job(stored_job("a/b")))
+    told: dict[str, str] = {}
+    assert list(await store.jobs(told.__setitem__)) == [stored_job("a/b")]
+    assert told == {"a/c": "it says that it is a/b"}
+
+
+async def test_a_job_written_by_an_older_version_is_read_and_its_newer_fields_are_not_known(another, write_by_hand):
+    store = await another()
+    await store.apply(jobs=[full_job()], applications=[full_application()])
+    await store.record(report_of(1))
+    older = [
+        ("jobs", "billing/nightly", encode_job(full_job()), ("appliedAt", "commit")),
+        ("applications", "billing", encode_application(full_application()), ("revision", "prune")),
+        (
+            "syncs",
+            report_of(1).id,
+            encode_report(report_of(1)),
+            ("renamed", "commit", "notes", "drift", "environment"),
+        ),
+    ]
+    for kind, name, document, newer in older:
+        write_by_hand(kind, name, {field: value for field, value in document.items() if field not in newer})
+    assert list(await store.jobs()) == [replace(full_job(), applied_at=None, commit=None)]
+    assert list(await store.applications()) == [replace(full_application(), revision="", prune="")]
+    plain = replace(report_of(1), renamed=0, commit=None, notes=(), drift=(), environment="")
+    assert list(await store.syncs(1)) == [plain]
 
 
 async def test_a_sync_report_comes_back_as_it_was(store):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import re
 import socket
@@ -11,14 +12,16 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
 import pytest
+from bson import DatetimeMS, ObjectId
 from pymongo import MongoClient
 from pymongo.uri_parser import parse_uri
 
 from reconciler.adapters.mongo import MongoStore
-from reconciler.core.model import RunQuery
+from reconciler.core.model import JobKey, RunQuery
 from reconciler.errors import SettingsError, StoreError, StoreUnavailableError
 from tests.contract.relay import Relay
-from tests.contract.samples import claim_of, ended, full_job
+from tests.contract.samples import claim_of, ended, full_job, full_window, pause_of
+from tests.fakes import START
 
 # Where connecting is cancelled, as by closing a store whose server is away, pymongo forgets the socket that it made; it
 # is closed when it is collected: here, and not in a test that knows nothing of it.
@@ -54,6 +57,15 @@ async def test_mongodb_refuses_a_newer_schema_and_leaves_it_as_it_is(opened, mon
     assert meta.find_one({"_id": "schema"}) == {"_id": "schema", "version": 3}
 
 
+async def test_a_mongodb_of_version_1_is_raised_so_that_an_older_reconciler_refuses_it(
+    opened, mongodb_url, mongodb_client
+):
+    meta = _database(mongodb_client, mongodb_url)["meta"]
+    meta.insert_one({"_id": "schema", "version": 1})
+    await asyncio.gather(*(opened(MongoStore(mongodb_url)) for _ in range(4)))
+    assert meta.find_one({"_id": "schema"}) == {"_id": "schema", "version": 2}
+
+
 async def test_mongodb_refuses_another_programs_meta(mongodb_url, mongodb_client):
     _database(mongodb_client, mongodb_url)["meta"].insert_one({"_id": "schema", "theirs": True})
     with pytest.raises(StoreError, match="another program's"):
@@ -69,6 +81,14 @@ async def test_mongodb_has_the_indexes_that_the_questions_need(opened, mongodb_u
         plan = str(database["runs"].find(condition).sort("_id", -1).limit(5).explain())
         assert "IXSCAN" in plan
         assert "'stage': 'SORT'" not in plan
+    await store.open()
+    await store.pause(pause_of("1"))
+    for condition in (
+        {"endedAt": None, "until": {"$gt": START}},
+        {"endedAt": {"$lt": START}},
+        {"application": "a", "api": "b"},
+    ):
+        assert "IXSCAN" in str(database["pauses"].find(condition).explain())
     last = [{"$sort": {"job": 1, "_id": -1}}, {"$group": {"_id": "$job", "newest": {"$first": "$$ROOT"}}}]
     explained = database.command("explain", {"aggregate": "runs", "pipeline": last, "cursor": {}})
     assert "DISTINCT_SCAN" in str(explained)
@@ -83,6 +103,51 @@ async def test_mongodb_reads_what_a_person_has_added_or_written_with_a_shell(ope
     jobs.update_one({}, {"$unset": {"request.url": 1}})
     with pytest.raises(StoreError, match=r"billing/nightly.*url is missing"):
         await store.jobs()
+
+
+async def test_mongodb_tells_records_that_a_shell_has_put_there_and_reads_the_rest(opened, mongodb_url, mongodb_client):
+    store = await opened(MongoStore(mongodb_url))
+    await store.apply(jobs=[full_job("a/b"), full_job("a/c"), full_job("a/d")])
+    jobs = _database(mongodb_client, mongodb_url)["jobs"]
+    odd = ObjectId()
+    jobs.insert_one({"_id": odd, "note": "mine"})
+    jobs.insert_one({"_id": {"a": 1}})
+    jobs.update_one({"_id": "a/c"}, {"$set": {"since": DatetimeMS(10**15)}})  # a year that Python does not know
+    told: dict[str, str] = {}
+    assert list(await store.jobs(told.__setitem__)) == [full_job("a/b"), full_job("a/d")]
+    assert told == {"a/c": "since is not an instant", str(odd): "request is missing", "{'a': 1}": "request is missing"}
+    with pytest.raises(StoreError, match="since is not an instant"):
+        await store.job(full_job("a/c").key)
+
+
+@pytest.mark.parametrize("exchanged", [False, True])
+async def test_a_rename_whose_answers_are_lost_is_completed_by_the_same_call(
+    opened, mongodb_url, relay, relayed_url, exchanged
+):
+    beside = await opened(MongoStore(mongodb_url))
+    old, new = JobKey("a", "old"), JobKey("a", "new")
+    mine = [ended(claim_of("a/old", START + timedelta(hours=hour))) for hour in range(3)]
+    theirs = [ended(claim_of("a/new", START + timedelta(hours=hour))) for hour in range(2)] if exchanged else []
+    await beside.claim(mine + theirs)
+    await beside.apply(jobs=[full_job("a/old")])
+    renamed = {old: new, new: old} if exchanged else {old: new}
+    change = {
+        "jobs": [full_job(str(key)) for key in renamed.values()],
+        "removed_jobs": [] if exchanged else [old],
+        "windows": [full_window()],
+        "renamed": renamed,
+    }
+    store = await opened(MongoStore(relayed_url, patience=timedelta(seconds=1)))
+    relay.loses_answers = True  # the first write is done, and nothing after it
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError):
+            await store.apply(**change)
+    relay.loses_answers = False
+    await store.apply(**change)
+    assert {run.id for run in await beside.runs(RunQuery(application="a", api="new"))} == {run.id for run in mine}
+    assert {run.id for run in await beside.runs(RunQuery(application="a", api="old"))} == {run.id for run in theirs}
+    assert {stored.key for stored in await beside.jobs()} == set(renamed.values())
+    assert list(await beside.windows()) == [full_window()]
 
 
 async def test_a_mongodb_that_is_away_is_unavailable_within_seconds_and_no_password_is_told():

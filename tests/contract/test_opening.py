@@ -13,7 +13,16 @@ import pytest
 from reconciler.adapters.mongo import MongoStore
 from reconciler.core.model import JobKey, RunQuery
 from reconciler.errors import StoreError
-from tests.contract.samples import claim_of, ended, full_application, full_job, process_of, report_of
+from tests.contract.samples import (
+    claim_of,
+    ended,
+    full_application,
+    full_job,
+    full_window,
+    pause_of,
+    process_of,
+    report_of,
+)
 from tests.fakes import START, stored_job
 
 VERBS = [
@@ -22,6 +31,12 @@ VERBS = [
     lambda store: store.job(JobKey("a", "b")),
     lambda store: store.applications(),
     lambda store: store.apply(jobs=[stored_job()]),
+    lambda store: store.apply(renamed={JobKey("a", "b"): JobKey("a", "c")}),
+    lambda store: store.jobs(lambda name, why: None),
+    lambda store: store.windows(),
+    lambda store: store.pause(pause_of("1")),
+    lambda store: store.pauses(),
+    lambda store: store.pauses(ending_after=START),
     lambda store: store.record(report_of(1)),
     lambda store: store.syncs(1),
     lambda store: store.claim([claim_of()]),
@@ -60,7 +75,8 @@ asyncio.run(main())
 
 async def test_what_was_written_is_there_after_opening_again(another):
     first = await another()
-    await first.apply(jobs=[full_job()], applications=[full_application()])
+    await first.apply(jobs=[full_job()], applications=[full_application()], windows=[full_window()])
+    await first.pause(pause_of("1"))
     await first.claim([claim_of()])
     await first.record(report_of(1))
     await first.beat(process_of("p"))
@@ -69,6 +85,8 @@ async def test_what_was_written_is_there_after_opening_again(another):
     again = await another()
     assert list(await again.jobs()) == [full_job()]
     assert list(await again.applications()) == [full_application()]
+    assert list(await again.windows()) == [full_window()]
+    assert list(await again.pauses()) == [pause_of("1")]
     assert list(await again.unfinished()) == [claim_of()]
     assert list(await again.syncs(1)) == [report_of(1)]
     assert list(await again.processes()) == [process_of("p")]

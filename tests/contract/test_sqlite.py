@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from reconciler.adapters.sqlite import SqliteStore
-from reconciler.core.model import Outcome, whole_milliseconds
+from reconciler.core.model import JobKey, Outcome, whole_milliseconds
 from reconciler.errors import StoreError, StoreUnavailableError
-from tests.contract.samples import claim_of, ended, full_application, full_job, process_of, report_of
-from tests.fakes import stored_job
+from tests.contract.samples import (
+    claim_of,
+    ended,
+    full_application,
+    full_job,
+    full_window,
+    pause_of,
+    process_of,
+    report_of,
+)
+from tests.fakes import START, stored_job
 
 STATE = Path(__file__).parents[2] / "docs" / "state.md"
 SOON = timedelta(milliseconds=300)
@@ -85,6 +96,149 @@ async def test_sqlite_says_that_a_file_is_damaged(opened, tmp_path):
         await store.jobs()
 
 
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("nonsense", "it is not JSON"),
+        ("[]", "it is not a document"),
+        ("{}", "request is missing"),
+        (b"\xff{", "not JSON"),
+    ],
+)
+async def test_sqlite_tells_what_is_no_document_and_reads_the_rest(opened, tmp_path, value, why):
+    store = await opened(SqliteStore(tmp_path / "state.db"))
+    await store.apply(jobs=[stored_job("a/ä"), stored_job("a/b"), stored_job("a/c", description="☃")])
+    with closing(sqlite3.connect(tmp_path / "state.db")) as other, other:
+        other.execute("UPDATE jobs SET document = ? WHERE id = 'a/b'", (value,))
+    told: dict[str, str] = {}
+    found = await store.jobs(told.__setitem__)
+    assert list(found) == [stored_job("a/c", description="☃"), stored_job("a/ä")]
+    assert list(told) == ["a/b"]
+    assert why in told["a/b"]
+
+
+async def test_sqlite_carries_over_also_a_run_whose_document_somebody_has_broken(opened, tmp_path):
+    store = await opened(SqliteStore(tmp_path / "state.db"))
+    broken, good = claim_of("a/old"), claim_of("a/old", START + timedelta(hours=1))
+    await store.claim([broken, good])
+    with closing(sqlite3.connect(tmp_path / "state.db")) as other, other:
+        other.execute("UPDATE runs SET document = 'nonsense' WHERE id = ?", (broken.id,))
+    old, new = JobKey("a", "old"), JobKey("a", "new")
+    for renamed in ({old: new}, {old: new, new: old}):
+        await store.apply(renamed=renamed)
+    assert await store.run(good.id) == replace(good, key=old)
+    with closing(sqlite3.connect(tmp_path / "state.db")) as other:
+        assert other.execute("SELECT DISTINCT job FROM runs").fetchall() == [("a/old",)]
+
+
+async def test_sqlite_applies_all_or_nothing_also_a_rename(opened, tmp_path):
+    store = await opened(SqliteStore(tmp_path / "state.db"))
+    run = claim_of("a/old")
+    await store.claim([run])
+    with pytest.raises(StoreError):
+        await store.apply(
+            renamed={run.key: JobKey("a", "new")},
+            windows=[full_window()],
+            jobs=[stored_job("a/new", description="\udc80")],
+        )
+    assert await store.run(run.id) == run
+    assert list(await store.windows()) == []
+
+
+# The statements of the schema's first version, as files on people's disks were made.
+VERSION_1 = """
+CREATE TABLE jobs (id TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE applications (id TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE runs (id TEXT PRIMARY KEY, job TEXT NOT NULL, application TEXT NOT NULL, api TEXT NOT NULL,
+           slot TEXT NOT NULL, hour TEXT NOT NULL, cause TEXT NOT NULL, outcome TEXT NOT NULL, owner TEXT NOT NULL,
+           claimed_at TEXT NOT NULL, latency_ms INTEGER, document TEXT NOT NULL);
+CREATE INDEX runs_by_job ON runs (job, id);
+CREATE INDEX runs_by_application ON runs (application, id);
+CREATE INDEX runs_by_outcome ON runs (outcome, id);
+CREATE TABLE syncs (id TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE processes (id TEXT PRIMARY KEY, seen_at TEXT NOT NULL, document TEXT NOT NULL);
+CREATE TABLE tokens (id TEXT PRIMARY KEY, at TEXT NOT NULL, document TEXT NOT NULL);
+PRAGMA application_id = 0x5245434F;
+PRAGMA user_version = 1;
+"""
+JOB_1 = """{"_id":"billing/nightly","application":"billing","api":"nightly","description":"","labels":{},"schedule":
+{"declared":"* * * * *","cron":"* * * * *","every":null,"at":null,"timeZone":"UTC","startsAt":null,"endsAt":null},
+"request":{"method":"GET","url":"http://127.0.0.1:1/","headers":{},"body":null},"expect":{"status":["2xx"],"contains":
+null},"retry":{"limit":0,"initialDelay":"1s","factor":2.0,"maxDelay":"5m"},"timeout":"30s","concurrencyPolicy":
+"Forbid","startingDeadline":"1h","catchUp":"latest","delivery":"atLeastOnce","jitter":"0s","suspend":false,
+"maxConcurrency":null,"file":"billing.yaml","line":7,"digest":"","revision":"r1","since":"2026-03-02T09:00:00.000Z"}"""
+RUN_1 = """{"_id":"019cadb0-0d00-8a4b-b4fb-a9fa2cdd58b7","job":"billing/nightly","application":"billing",
+"api":"nightly","slot":"2026-03-02T09:00:00.000Z","hour":"2026-03-02T09:00:00.000Z","cause":"schedule","outcome":"running","reason":"",
+"owner":"here","claimedAt":"2026-03-02T09:00:00.012Z","startedAt":null,"finishedAt":null,"latencyMs":null,"attempts":[],
+"excerpt":"","revision":"4f2c1d0","file":"billing.yaml","line":12,"delivery":"atMostOnce","overrides":[]}"""
+
+
+def _file_of_version_1(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(VERSION_1)
+        connection.execute("INSERT INTO jobs VALUES ('billing/nightly', ?)", (JOB_1,))
+        moment = "2026-03-02T09:00:00.000Z"
+        columns = ("billing/nightly", "billing", "nightly", moment, moment, "schedule", "running", "here", moment, None)
+        run_id = "019cadb0-0d00-8a4b-b4fb-a9fa2cdd58b7"
+        connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (run_id, *columns, RUN_1))
+
+
+async def test_a_sqlite_file_of_version_1_keeps_what_it_has_and_gets_what_is_new(opened, tmp_path):
+    path = tmp_path / "state.db"
+    _file_of_version_1(path)
+    store = await opened(SqliteStore(path))
+    assert list(await store.jobs()) == [stored_job("billing/nightly")]
+    (run,) = await store.unfinished()
+    assert (run.key, run.claimed_at) == (JobKey("billing", "nightly"), START + timedelta(milliseconds=12))
+    assert list(await store.windows()) == []
+    await store.apply(windows=[full_window()], renamed={run.key: JobKey("billing", "new")})
+    await store.pause(pause_of("1"))
+    await store.close()
+    again = await opened(SqliteStore(path))
+    assert list(await again.windows()) == [full_window()]
+    assert list(await again.pauses()) == [pause_of("1")]
+    assert await again.run(run.id) == replace(run, key=JobKey("billing", "new"))
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+
+
+async def test_a_sqlite_file_of_version_1_has_the_tables_of_a_fresh_one_afterwards(opened, tmp_path):
+    _file_of_version_1(tmp_path / "old.db")
+    schemas = []
+    for name in ("old.db", "fresh.db"):
+        await opened(SqliteStore(tmp_path / name))
+        with closing(sqlite3.connect(tmp_path / name)) as connection:
+            found = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
+            schemas.append([(kind, name, sql and " ".join(sql.split())) for kind, name, sql in found])
+    assert schemas[0] == schemas[1]
+
+
+async def test_many_may_open_a_sqlite_file_of_version_1_at_once(opened, tmp_path):
+    _file_of_version_1(tmp_path / "state.db")
+    stores = await asyncio.gather(*(opened(SqliteStore(tmp_path / "state.db")) for _ in range(6)))
+    for number, store in enumerate(stores):
+        await store.pause(pause_of(str(number)))
+    assert len(await stores[0].pauses()) == 6
+    assert list(await stores[5].jobs()) == [stored_job("billing/nightly")]
+
+
+async def test_sqlite_has_the_indexes_that_the_questions_need(opened, tmp_path):
+    store = await opened(SqliteStore(tmp_path / "state.db"))
+    questions = (
+        "SELECT id FROM pauses WHERE ended_at IS NULL AND until > '2026' ORDER BY id DESC",
+        "DELETE FROM pauses WHERE ended_at < '2026' OR (ended_at IS NULL AND until < '2026')",
+        "UPDATE pauses SET target = 'a/b' WHERE target = 'a/c'",
+        "UPDATE runs SET job = 'a/b' WHERE job = 'a/c'",
+    )
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "state.db")) as connection:
+        for question in questions:
+            plan = str(connection.execute(f"EXPLAIN QUERY PLAN {question}").fetchall())
+            assert "USING" in plan, question
+            assert "SCAN" not in plan, question
+
+
 async def test_a_locked_sqlite_file_is_unavailable_for_now_and_usable_later(opened, tmp_path):
     path = tmp_path / "state.db"
     store = await opened(SqliteStore(path, patience=SOON))
@@ -148,7 +302,8 @@ async def test_sqlite_names_the_record_that_cannot_be_read(opened, tmp_path, tex
 async def test_every_query_that_the_document_on_state_shows_can_be_asked_read_only(opened, tmp_path):
     store = await opened(SqliteStore(tmp_path / "state.db"))
     run = claim_of("billing/nightly-invoices", whole_milliseconds(datetime.now(UTC)))
-    await store.apply(jobs=[full_job()], applications=[full_application()])
+    await store.apply(jobs=[full_job()], applications=[full_application()], windows=[full_window()])
+    await store.pause(replace(pause_of("1"), until=run.slot + timedelta(hours=1)))
     await store.claim([ended(run, Outcome.FAILED), claim_of("a/b")])
     await store.record(report_of(1))
     await store.beat(process_of("p"))

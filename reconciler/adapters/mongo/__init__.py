@@ -59,7 +59,8 @@ from reconciler.ports import OnDamaged
 
 _LONG = 300.0  # seconds: clearing away takes its time
 _KEPT_REPORTS = 1000
-_BATCH = 1000  # runs removed, jobs renamed or read by one command, so that a claim never waits long
+_BATCH = 1000  # runs removed or jobs read by one command, so that a claim never waits long
+_RENAMED = 50  # jobs whose runs one command carries over: it must answer in time, however many runs they have
 
 _Record = TypeVar("_Record")
 
@@ -188,11 +189,10 @@ class MongoStore:
 
     async def _carry_over(self, renamed: Mapping[JobKey, JobKey], mark: str | None) -> None:
         pairs = list(renamed.items())
-        with pymongo.timeout(_LONG):
-            for start in range(0, len(pairs), _BATCH):
-                some = dict(pairs[start : start + _BATCH])
-                await self._bulk("runs", carried_runs(some, mark))
-                await self._bulk("pauses", carried_pauses(some, mark))
+        for start in range(0, len(pairs), _RENAMED):
+            some = dict(pairs[start : start + _RENAMED])
+            await self._bulk("runs", carried_runs(some, mark))
+            await self._bulk("pauses", carried_pauses(some, mark))
 
     async def windows(self) -> Sequence[FreezeWindow]:
         """Every freeze window, ordered by name."""
