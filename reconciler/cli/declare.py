@@ -5,90 +5,86 @@ None but ``plan`` needs a store. Forbidden here: changing anything anywhere.
 
 from __future__ import annotations
 
-import asyncio
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Any
 
 import typer
 
 from reconciler import settings
-from reconciler.app import reading, wiring
-from reconciler.cli import console
+from reconciler.cli import compare, console
 from reconciler.cli.console import Output, OutputOption
-from reconciler.core import plan as planning
+from reconciler.cli.options import EnvironmentOption, MaxPruneOption, RefOption, SourceArgument, StoreOption
+from reconciler.cli.sources import Reading, read
 from reconciler.core import plan_text
-from reconciler.core.desired import Desired
 from reconciler.core.instants import absolute, read_instant, relative, stamp
 from reconciler.core.json_schema import manifest_schema
 from reconciler.core.model import Job, JobKey, Problem, Schedule, Snapshot
-from reconciler.core.plan import Action, Plan
+from reconciler.core.plan_json import as_json
+from reconciler.core.plan_markdown import as_markdown
+from reconciler.core.plan_view import PlanView
 from reconciler.core.plural import plural
 from reconciler.core.schedules import resolve
 from reconciler.core.suggest import did_you_mean
 from reconciler.core.timetable import Timetable, words
 from reconciler.errors import NotFoundError, ReconcilerError, SettingsError, SourceError
-from reconciler.services.declarations import Declarations
+from reconciler.settings import Settings
 from schemas.base import check_zone
 
-SourceArgument = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[SOURCE]", help="Folder or file of manifests [RECONCILER_SOURCE; manifests/].", show_default=False
-    ),
-]
-StoreOption = Annotated[
-    str | None,
-    typer.Option("--store", metavar="URL", help="sqlite:///path or mongodb://host/database [RECONCILER_STORE]."),
-]
 SHOWN_SLOTS = 3
 
 
-def read(source: str) -> tuple[Snapshot, Desired, tuple[Problem, ...]]:
-    """Read a source once, with a progress bar where it takes long.
+class PlanOutput(StrEnum):
+    """How ``plan`` prints its result."""
 
-    Raises:
-        SourceError: it cannot be read as a whole.
-    """
-    declarations = Declarations(source)
-    snapshot = asyncio.run(wiring.open_source(source).fetch({}))
-    with console.Progress("Reading manifests") as progress:
-        desired = declarations.update(snapshot, progress.step)
-    return snapshot, desired, declarations.problems
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
 
 
-def validate(source: SourceArgument = None, output: OutputOption = Output.TEXT) -> None:
+def validate(
+    source: SourceArgument = None,
+    ref: RefOption = None,
+    environment: EnvironmentOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
     """Check manifests; say each job's schedule in words with its next runs. Exit 0, or 1 with every problem."""
-    chosen = settings.load(source=source)
+    chosen = settings.load(source=source, ref=ref, environment=environment)
     now = datetime.now(UTC)
+    found: Reading | None = None
     try:
-        snapshot, desired, problems = read(chosen.source)
+        found = read(chosen)
+        problems = found.problems
     except SourceError as error:
-        snapshot, desired = Snapshot(revision="", files={}, texts={}), None
         problems = (Problem(file=chosen.source, line=1, column=1, field="", message=str(error)),)
-    jobs = desired.jobs if desired else {}
+    jobs = found.desired.jobs if found else {}
     if output is Output.JSON:
-        console.print_json(_validation(snapshot, jobs, problems, now))
+        snapshot = found.snapshot if found else Snapshot(revision="", files={}, texts={})
+        console.print_json(_validation(snapshot, jobs, problems, now) | {"environment": chosen.environment})
     else:
         console.print_lines(_job_lines(jobs, now))
         console.print_problems(problems)
-        _conclude(snapshot, desired, problems)
+        _conclude(found, problems, chosen.environment)
     raise typer.Exit(1 if problems else 0)
 
 
-def _conclude(snapshot: Snapshot, desired: Desired | None, problems: tuple[Problem, ...]) -> None:
+def _conclude(found: Reading | None, problems: tuple[Problem, ...], environment: str | None) -> None:
+    desired = found.desired if found else None
     jobs = plural(len(desired.jobs) if desired else 0, "job")
-    files = plural(len(snapshot.files), "file")
-    if problems:
+    files = plural(len(found.snapshot.files) if found else 0, "file")
+    ending = f", environment {environment}" if environment else ""
+    if problems or found is None or desired is None:
         held = sorted(desired.held) if desired else []
         names = f"; held: {', '.join(held[:10])}{' …' if len(held) > 10 else ''}" if held else ""  # noqa: PLR2004
-        console.err().print(f"{plural(len(problems), 'problem')} in {files}, {jobs} valid{names}")
-    else:
-        applications = plural(len(desired.applications) if desired else 0, "Application")
-        console.print_lines(
-            [("green", f"Valid: {jobs} of {applications} in {files}, revision {snapshot.revision[:12]}")]
-        )
+        console.err().print(f"{plural(len(problems), 'problem')} in {files}{ending}, {jobs} valid{names}")
+        return
+    applications = plural(len(desired.applications), "Application")
+    windows = f" and {plural(len(desired.windows), 'freeze window')}" if desired.windows else ""
+    what = f"{jobs} of {applications}{windows} in {files}"
+    console.print_lines([("green", f"Valid: {what}, revision {found.snapshot.revision[:12]}{ending}")])
 
 
 @lru_cache(maxsize=4096)
@@ -150,36 +146,52 @@ def _job_json(job: Job, now: datetime) -> dict[str, Any]:
     }
 
 
-def plan(source: SourceArgument = None, store: StoreOption = None, output: OutputOption = Output.TEXT) -> None:
+def plan(
+    source: SourceArgument = None,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", metavar="REF|FOLDER", help="What the changes begin from, instead of the store."),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="REF|FOLDER", help="What they lead to, with --from; SOURCE as it is now."),
+    ] = None,
+    ref: RefOption = None,
+    environment: EnvironmentOption = None,
+    store: StoreOption = None,
+    max_prune: MaxPruneOption = None,
+    output: Annotated[
+        PlanOutput, typer.Option("--output", "-o", help="text for people, json for programs, markdown for a comment.")
+    ] = PlanOutput.TEXT,
+) -> None:
     """Show what a sync would change, field by field. Exit 0 for nothing, 2 for changes, 1 for problems."""
     try:
-        chosen = settings.load(source=source, store=store)
-        made, problems = _make_plan(chosen)
+        chosen = settings.load(source=source, store=store, ref=ref, environment=environment, max_prune=max_prune)
+        view = _plan_view(chosen, from_, to, names_store=store is not None)
     except ReconcilerError as error:  # 2 would say that there are changes
         console.print_error(error)
         raise typer.Exit(1) from None
-    now = datetime.now(UTC)
-    if output is Output.JSON:
-        console.print_json(plan_text.as_json(made, now, problems))
+    if output is PlanOutput.JSON:
+        console.print_json(as_json(view))
+    elif output is PlanOutput.MARKDOWN:
+        sys.stdout.write(as_markdown(view))
     else:
-        console.print_problems(problems)
-        console.print_lines(plan_text.lines(made, now))
-    changes = any(made.count(action) for action in Action)
-    raise typer.Exit(1 if problems or made.braked else 2 if changes else 0)
+        console.print_problems(f"{one} (not new)" if one in view.known else one for one in view.problems)
+        console.print_lines(plan_text.view_lines(view))
+    raise typer.Exit(view.exit_code)
 
 
-def _make_plan(chosen: settings.Settings) -> tuple[Plan, tuple[Problem, ...]]:
-    snapshot, desired, problems = read(chosen.source)
-    stored, applications = asyncio.run(reading.state(chosen.store))
-    made = planning.diff(
-        {one.key: one for one in stored},
-        desired,
-        unread=snapshot.problems,
-        applications={state.name: state for state in applications},
-    )
-    return planning.brake(
-        made, declares_nothing=not desired.applications, allow_prune=False, max_prune=chosen.max_prune
-    ), problems
+def _plan_view(chosen: Settings, from_: str | None, to: str | None, *, names_store: bool) -> PlanView:
+    now = datetime.now(UTC)
+    if from_ is None and to is None:
+        return compare.with_store(chosen, now)
+    if from_ is None:
+        raise SettingsError(
+            "--to goes with --from: say also what the changes begin from; --ref plans against the store"
+        )
+    if names_store:
+        raise SettingsError("--store: a plan from one revision to another looks at no store; leave out one of the two")
+    return compare.between(chosen, from_, to, now)
 
 
 def next_(
@@ -191,10 +203,15 @@ def next_(
     ] = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=10_000, help="How many slots.")] = 5,
     source: Annotated[str | None, typer.Option("--source", help="Where the job is declared.")] = None,
+    ref: RefOption = None,
+    environment: EnvironmentOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Say when a job, or a cron expression, is next due. Needs no store."""
-    schedule = _schedule(job, cron, time_zone, source)
+    if cron is not None and (source or ref or environment):
+        raise SettingsError("--source, --ref and --environment go with a job; --cron is declared nowhere")
+    chosen = settings.load(source=source, ref=ref, environment=environment)
+    schedule = _schedule(job, cron, time_zone, chosen)
     now = datetime.now(UTC)
     begin = read_instant(from_, zone=schedule.zone) if from_ else now
     slots = Timetable.of(schedule).upcoming(begin, count)
@@ -207,7 +224,7 @@ def next_(
         console.print_lines([("", "never due again")])
 
 
-def _schedule(job: str | None, cron: str | None, time_zone: str | None, source: str | None) -> Schedule:
+def _schedule(job: str | None, cron: str | None, time_zone: str | None, chosen: Settings) -> Schedule:
     if (job is None) == (cron is None):
         raise SettingsError("name a job (APPLICATION/API) or give --cron, one of the two")
     if cron is not None:
@@ -218,16 +235,17 @@ def _schedule(job: str | None, cron: str | None, time_zone: str | None, source: 
         return resolve(cron, zone=zone, starts_at=None, ends_at=None, seed="")
     if time_zone is not None:
         raise SettingsError("--time-zone goes with --cron; a job has its own")
-    return _declared_job(JobKey.parse(job or ""), settings.load(source=source).source).schedule
+    return _declared_job(JobKey.parse(job or ""), chosen).schedule
 
 
-def _declared_job(key: JobKey, source: str) -> Job:
-    _, desired, problems = read(source)
+def _declared_job(key: JobKey, chosen: Settings) -> Job:
+    found = read(chosen)
+    desired = found.desired
     if key in desired.jobs:
         return desired.jobs[key]
-    console.print_problems(problem for problem in problems if problem in desired.held.get(key.application, ()))
+    console.print_problems(problem for problem in found.problems if problem in desired.held.get(key.application, ()))
     raise NotFoundError(
-        f"{source} declares no valid job {key}{did_you_mean(str(key), [str(one) for one in desired.jobs])}"
+        f"{found.name} declares no valid job {key}{did_you_mean(str(key), [str(one) for one in desired.jobs])}"
     )
 
 

@@ -2,7 +2,8 @@
 
 That a job was edited shows in its digest: it is not that of what the job says. A digest of another form comes from
 another version of the reconciler and proves nothing, so whoever changes what ``core.inherit.digest`` covers gives it
-another form, too (a prefix, another length). Forbidden here: the scheduler's drift (its adapter finds that), and mending.
+another form, too (a prefix, another length). Forbidden here: finding the scheduler's drift (its adapter does), and
+mending.
 """
 
 from __future__ import annotations

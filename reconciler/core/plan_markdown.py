@@ -39,7 +39,7 @@ def as_markdown(view: PlanView) -> str:
     page.add_list("note", [code(text) for text in _notes(view)])
     page.add_blocks("job", [_row(each) for each in view.changes], head=_JOBS)
     page.add_blocks("freeze window", [_window_row(each) for each in view.plan.window_changes], head=_WINDOWS)
-    page.add_blocks("field table", [_details(each) for each in view.changes])
+    page.add_blocks("field table", [table for each in view.changes if (table := _details(each))])
     return page.text()
 
 
@@ -169,12 +169,9 @@ def _value(value: str | None) -> str:
 
 
 def _details(view: ChangeView) -> list[str]:
-    """A table of fields that opens when asked to."""
+    """A table of fields that opens when asked to; nothing where none differs."""
     change = view.change
-    place = f"{change.job.file}:{change.job.line}"
-    lines = ["", f"<details><summary>{SIGNS[change.action]} {code(str(change.key))} {code(place)}</summary>", ""]
-    lines += ["| Field | Before | After |", "| --- | --- | --- |"]
-    lines += [f"| {code(one.field)} | {_value(one.before)} | {_value(one.after)} |" for one in view.fields]
+    lines = [f"| {code(one.field)} | {_value(one.before)} | {_value(one.after)} |" for one in view.fields]
     before, after = view.schedules
     if before != after:
         lines.append(f"| in words | {_value(before)} | {_value(after)} |")
@@ -182,7 +179,11 @@ def _details(view: ChangeView) -> list[str]:
         if instants.count:
             cells = ("", _instants(instants, change.job)) if name == "appear" else (_instants(instants, change.job), "")
             lines.append(f"| runs that {name} | {' | '.join(cells)} |")
-    return [*lines, "", "</details>"]
+    if not lines:
+        return []
+    title = f"{SIGNS[change.action]} {code(str(change.key))} {code(f'{change.job.file}:{change.job.line}')}"
+    opening = f"<details><summary>{title}</summary>"
+    return ["", opening, "", "| Field | Before | After |", "| --- | --- | --- |", *lines, "", "</details>"]
 
 
 def _instants(instants: Instants, job: Job) -> str:

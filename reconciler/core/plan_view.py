@@ -16,7 +16,7 @@ from reconciler.core.model import Job, Problem, Schedule
 from reconciler.core.outlook import Outlook, next_slot, outlook, total
 from reconciler.core.timetable import words
 
-# What every job has and most leave as it is: said of a new job only where it differs from this.
+# What every job has and most leave as it is: said of a job that comes or goes only where it differs from this.
 _PLAIN = {
     "timeZone": "UTC",
     "expect.status": "2xx",

@@ -114,7 +114,7 @@ def test_plan_says_what_a_sync_would_do_and_sync_does_it(world):
     assert f"GET {world.target.url}/ → GET {world.target.url}/all" in plan.out
     assert re.search(r"next .*2099-01-01.* → ", plan.out)
     shaped = world.command("plan", "--output", "json")
-    assert (shaped.code, shaped.json["summary"]) == (2, {"add": 1, "change": 1, "remove": 1})
+    assert (shaped.code, shaped.json["summary"]) == (2, {"add": 1, "change": 1, "remove": 1, "rename": 0})
     synced = world.command("sync", "--output", "json")
     assert (synced.code, synced.json["added"], synced.json["changed"], synced.json["removed"]) == (0, 1, 1, 1)
     again = world.command("sync", "--output", "json")

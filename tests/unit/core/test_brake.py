@@ -1,14 +1,14 @@
 """Which removals are stopped, and who may say that they are meant."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from reconciler.core import plan as planning
+from reconciler.core.brake import prune_policies
 from reconciler.core.model import FreezeWindow, Schedule
 from reconciler.core.plan import Action
-from reconciler.core.brake import prune_policies
-from datetime import timedelta
 from tests.unit.core.plans import actions, application, declared, states, stored
 
 NAMES = ["one", "two", "three", "four"]

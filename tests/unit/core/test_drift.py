@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from reconciler.core import drift
+from reconciler.core.declared_records import decode_job, encode_job
 from reconciler.core.inherit import digest
 from reconciler.core.model import Drift, JobKey
-from reconciler.core.declared_records import decode_job, encode_job
 from tests.fakes import job_of
 from tests.unit.core.plans import application, declared, stored
 

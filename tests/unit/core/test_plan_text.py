@@ -7,7 +7,7 @@ import pytest
 
 from reconciler.core import plan as planning
 from reconciler.core import plan_text
-from reconciler.core.model import FreezeWindow, JobKey, Schedule
+from reconciler.core.model import FreezeWindow, Schedule
 from reconciler.core.outlook import Instants, Outlook
 from reconciler.core.plan_view import Side, SideKind
 from tests.fakes import START
@@ -104,8 +104,7 @@ def test_a_job_that_goes_says_which_runs_vanish():
     [
         (Instants(), ""),
         (Instants(count=1), "1 run vanishes"),
-        (Instants(count=7, first=(START, START)), "7 runs vanish: 2026-03-02 09:00:00 UTC, "
-         "2026-03-02 09:00:00 UTC and 5 more"),
+        (Instants(count=3, first=(START,)), "3 runs vanish: 2026-03-02 09:00:00 UTC and 2 more"),
         (Instants(count=1500, exact=False), "at least 1,500 runs vanish"),
         (Instants(count=1, exact=False), "at least 1 run vanish"),
         (Instants(exact=False), "none of the first 1,500 runs vanishes"),
@@ -152,7 +151,7 @@ def test_a_plan_between_two_revisions_says_which():
     plan = planning.diff({}, declared(a=application("a", "one")))
     lines = [line for _, line in plan_text.view_lines(view(plan, before=MAIN, environment="staging"))]
     assert lines[0] == "From main (0123456789ab) to manifests/ (fedcba987654), environment staging"
-    assert [line for _, line in plan_text.view_lines(view(plan))][0].startswith("+ a/one"), "not where it is the store"
+    assert next(line for _, line in plan_text.view_lines(view(plan))).startswith("+ a/one"), "not where it is the store"
     assert plan_text.title(view(plan)).startswith("From sqlite:///state.db to manifests/")
 
 
