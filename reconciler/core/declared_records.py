@@ -75,6 +75,7 @@ def encode_job(stored: StoredJob) -> Document:
         "file": utf8(job.file),
         "line": job.line,
         "digest": job.digest,
+        "derivedFrom": job.derived_from,
         "revision": stored.revision,
         "since": stored.since,
         "appliedAt": stored.applied_at,
@@ -176,6 +177,7 @@ def read_job(document: Document) -> StoredJob:
         file=text(document, "file"),
         line=whole(document, "line"),
         digest=text(document, "digest"),
+        derived_from=newer(text, document, "derivedFrom", ""),
     )
     return StoredJob(
         job=job,

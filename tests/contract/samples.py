@@ -73,6 +73,7 @@ def full_job(name: str = "billing/nightly") -> StoredJob:
         file="teams/zahlungen ☃.yaml",
         line=42,
         digest="9f86d081884c7d65",
+        derived_from="billing/every-night",
     )
     return StoredJob(
         job=job,

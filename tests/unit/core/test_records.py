@@ -89,6 +89,7 @@ jobs = st.builds(
         file=words,
         line=counts,
         digest=words,
+        derived_from=words,
     ),
     revision=words,
     since=instants,
@@ -297,7 +298,7 @@ def test_fields_that_are_not_known_are_passed_over(kind):
 DERIVED = {"runs": {"job", "hour", "latencyMs"}, "jobs": set(), "tokens": {"at"}}
 NAMES_ONLY = {"tokens": {"_id"}}
 NEWER = {  # what documents of schema version 1 lack
-    "jobs": {"appliedAt", "commit"},
+    "jobs": {"derivedFrom", "appliedAt", "commit"},
     "applications": {"revision", "prune"},
     "syncs": {"renamed", "commit", "notes", "drift", "environment"},
 }
