@@ -196,6 +196,7 @@ class GitSource:
             self._check_signature(node)
             listing = self._list(objects, commit.id)
             files, texts, problems = self._contents(objects, listing, known)
+            self._origins = {}  # of one revision: a file may be changed and changed back between two looks
             self._remember_origins(objects, commit.id, listing.files, texts)
             notes = self._notes(objects, commit.id)
         return Snapshot(
@@ -222,10 +223,15 @@ class GitSource:
             what = path or "content"
             raise PathNotFoundError(f"{self.name}: there is no {what} at {self._address.ref} ({commit_id[:12]})")
         self._is_file = found.kind == "blob"
-        if self._is_file:
-            return Listing({path.rpartition("/")[2]: found.id}, ())
-        arguments = ("ls-tree", "-r", "-z", "--full-tree", found.id)
+        name = path.rpartition("/")[2]
+        tree = found.id if not self._is_file else f"{commit_id}:{path.rpartition('/')[0]}"
+        arguments = ("ls-tree", *(() if self._is_file else ("-r",)), "-z", "--full-tree", tree)
         _, listed, _ = self._git.run(*arguments, within=self._limits.reading, most=self._limits.listed)
+        if self._is_file:  # what kind of file it is, only its folder tells: a link's content is no manifest
+            listed = next((one for one in listed.split(b"\0") if one.partition(b"\t")[2] == name.encode()), b"")
+            if not listed.startswith(b"100"):
+                raise SourceError(f"{self.name}: {path} is a symbolic link, which is refused; name the file itself")
+            return Listing({name: found.id}, ())
         listing = listing_of(listed)
         if len(listing.files) > self._limits.files:
             raise SourceError(f"{self.name}: {len(listing.files)} manifests are too many; at most {self._limits.files}")
@@ -237,13 +243,15 @@ class GitSource:
         """The files, the content of those that are new, and what cannot be read."""
         files = listing.files
         new = [name for name, blob in files.items() if known.get(name) != blob]
-        sizes = dict(zip(new, objects.info([files[name] for name in new]), strict=True))
-        fit = [name for name, found in sizes.items() if found is not None and found.size <= MAX_FILE_BYTES]
-        if sum(found.size for found in sizes.values() if found is not None) > self._limits.read and len(fit) > 1:
+        blobs = list(dict.fromkeys(files[name] for name in new))  # copies are read once
+        found = zip(blobs, objects.info(blobs), strict=True)
+        sizes = {blob: one.size for blob, one in found if one is not None and one.size <= MAX_FILE_BYTES}
+        if sum(sizes.values()) > self._limits.read:
             raise SourceError(f"{self.name}: the manifests are too large: over {self._limits.read >> 20} MiB in all")
-        texts = dict(zip(fit, objects.contents([files[name] for name in fit]), strict=True))
-        bad = [name for name in new if texts.get(name) is None]
-        problems = [Problem(file=name, line=1, column=1, field="", message=_LARGE) for name in bad]
+        contents = dict(zip(sizes, objects.contents(list(sizes)), strict=True))
+        texts = {name: contents.get(files[name]) for name in new}
+        bad = {name for name, text in texts.items() if text is None}
+        problems = [Problem(file=name, line=1, column=1, field="", message=_LARGE) for name in sorted(bad)]
         readable = {name: blob for name, blob in files.items() if name not in bad} if bad else files
         return readable, {name: text for name, text in texts.items() if text is not None}, problems
 

@@ -166,12 +166,13 @@ class Git:
         kept |= {
             "GCM_INTERACTIVE": "never",
             "GIT_ALLOW_PROTOCOL": ":".join(dict.fromkeys(("https", "ssh", scheme))) if network is not None else "none",
-            "GIT_NO_LAZY_FETCH": "1",
             "GIT_NO_REPLACE_OBJECTS": "1",
             "GIT_OPTIONAL_LOCKS": "0",
             "GIT_TERMINAL_PROMPT": "0",
             "LC_ALL": "C",
         }
+        if network is None:  # a fetch itself may need what the filter left out: the server sends deltas against it
+            kept["GIT_NO_LAZY_FETCH"] = "1"
         if "GIT_SSH" not in kept:
             kept.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=10")
         settings = [*_SAFE.items(), *self._config.items(), *(network or {}).items()]

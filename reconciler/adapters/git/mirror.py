@@ -22,7 +22,8 @@ from reconciler.core.files import MAX_FILE_BYTES
 from reconciler.errors import SourceError, SourceUnavailableError
 
 _FILTER = f"blob:limit={MAX_FILE_BYTES + 1}"
-_MOST_PARTS = 2000  # loose folders and packs; beyond, a fresh copy is quicker to read
+_MOST_PARTS = 2000  # loose objects and packs; beyond, a fresh copy is quicker to read
+_PACK = 10  # a pack is looked through for each object
 _CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
 _DAMAGE = re.compile(
     r"corrupt|bad object|unable to read|loose object|packfile|did not send all necessary|object file|truncated"
@@ -149,7 +150,7 @@ class Mirror:
 
     def _parts(self) -> int:
         objects = self.path / "objects"
-        return sum(1 for _ in objects.glob("pack/*.pack")) + sum(1 for _ in objects.glob("0[0-7]/*")) * 32
+        return sum(_PACK for _ in objects.glob("pack/*.pack")) + sum(32 for _ in objects.glob("0[0-7]/*"))
 
     def _too_large(self) -> str:
         brought = 0

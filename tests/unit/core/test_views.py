@@ -10,6 +10,7 @@ from reconciler.core.model import (
     ApplicationState,
     Attempt,
     Cause,
+    Commit,
     HttpRequest,
     JobKey,
     Outcome,
@@ -17,6 +18,8 @@ from reconciler.core.model import (
     RetryPolicy,
     Run,
     Schedule,
+    Stop,
+    StopKind,
     SyncReport,
     Tally,
 )
@@ -161,11 +164,27 @@ def test_a_job_is_shown_with_everything_resolved():
             "latenessMs": 4.0,
             "latencyMs": 20.25,
         },
+        "stops": [],
         "revision": "r1",
+        "commit": None,
         "file": "billing.yaml",
         "line": 7,
         "since": "2026-03-02T09:00:00.000Z",
+        "appliedAt": None,
     }
+
+
+def test_a_job_tells_who_declared_it_and_what_stops_it():
+    commit = Commit(id="c1", author="A Developer <developer@example.com>", date=START, subject="Call at night")
+    stop = Stop(kind=StopKind.PAUSED, reason="migration", by="user@host", since=START, until=START)
+    stored = replace(stored_job(), commit=commit, applied_at=START)
+    shape = views.job_view(stored, held=False, last=None, now=START, stops=[stop]).shape()
+    instant = "2026-03-02T09:00:00.000Z"
+    assert shape["commit"] == {"id": "c1", "author": commit.author, "date": instant, "subject": "Call at night"}
+    assert shape["appliedAt"] == instant
+    assert shape["stops"] == [
+        {"kind": "paused", "reason": "migration", "since": instant, "until": instant, "by": "user@host"}
+    ]
 
 
 def test_neither_headers_nor_body_of_a_job_are_shown():
@@ -206,7 +225,10 @@ def test_each_form_of_schedule_is_shown_as_what_it_is(schedule, field, text):
 
 def test_an_application_is_shown_with_its_problems():
     state = ApplicationState(name="crm", base_url="http://a", held=True, problems=("p",), since=START, file="c.yaml")
-    assert views.application_view(state, jobs=4).shape() == {
+    shape = views.application_view(state, jobs=4).shape()
+    conditions = {one["type"]: one["status"] for one in shape.pop("conditions")}
+    assert conditions == {"Ready": False, "Held": True, "Degraded": False, "OutOfSync": False}
+    assert shape == {
         "name": "crm",
         "description": "",
         "labels": {},
@@ -215,6 +237,9 @@ def test_an_application_is_shown_with_its_problems():
         "held": True,
         "problems": ["p"],
         "since": "2026-03-02T09:00:00.000Z",
+        "revision": "",
+        "prune": "",
+        "stops": [],
         "file": "c.yaml",
         "line": 1,
         "jobs": 4,
@@ -234,7 +259,7 @@ def a_status(**facts):
 
 def test_the_status_of_an_empty_store_is_all_zeros():
     status = a_status()
-    assert status["jobs"] == {"total": 0, "suspended": 0, "held": 0}
+    assert status["jobs"] == {"total": 0, "suspended": 0, "paused": 0, "frozen": 0, "held": 0}
     assert status["lastSync"] is None
     assert status["revision"] == ""
     assert status["ready"] is True
@@ -244,8 +269,11 @@ def test_the_status_of_an_empty_store_is_all_zeros():
 def test_the_status_counts_jobs_by_what_they_are():
     jobs = [stored_job("crm/a", suspend=True), stored_job("crm/b"), stored_job("billing/c")]
     applications = [ApplicationState(name="billing", since=START), ApplicationState(name="crm", held=True, since=START)]
-    status = a_status(jobs=jobs, applications=applications)
-    assert status["jobs"] == {"total": 3, "suspended": 1, "held": 2}
+    frozen = Stop(kind=StopKind.FROZEN)
+    status = a_status(
+        jobs=jobs, applications=applications, stops=lambda stored: [frozen] if stored.key.api == "c" else []
+    )
+    assert status["jobs"] == {"total": 3, "suspended": 1, "paused": 0, "frozen": 1, "held": 2}
     assert (status["applications"], status["heldApplications"]) == (2, ["crm"])
 
 

@@ -1,19 +1,21 @@
 """One sync, from a snapshot to an aligned clock: what is written, and what is not."""
 
 import hashlib
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from reconciler.core.model import JobKey, Problem, Snapshot
+from reconciler.core.inherit import digest
+from reconciler.core.model import Commit, Drift, JobKey, Problem, Snapshot
 from reconciler.errors import SourceUnavailableError, StoreUnavailableError
 from reconciler.services.reconcile import Reconciliation, SyncOptions
-from tests.fakes import FakeClock, MemoryStore
+from tests.fakes import START, FakeClock, MemoryStore, stored_job
 from tests.unit.core.test_plan import application
 
 
 class FakeSource:
-    """A source that says what it is told to say."""
+    """A source that says what it is told to say; with ``commits`` it is a repository."""
 
     name = "folder"
 
@@ -22,6 +24,8 @@ class FakeSource:
         self.problems = ()
         self.error = None
         self.handed_over = []
+        self.commits = {}
+        self.notes = ()
 
     async def fetch(self, known):
         if self.error:
@@ -31,7 +35,11 @@ class FakeSource:
         new = {name: text for name, text in texts.items() if known.get(name) != ids[name]}
         self.handed_over.append(sorted(new))
         revision = hashlib.sha256(repr((sorted(ids.items()), self.problems)).encode()).hexdigest()
-        return Snapshot(revision=revision, files=ids, texts=new, problems=self.problems)
+        tip = max(self.commits.values(), key=lambda commit: commit.date, default=None)
+        return Snapshot(revision=revision, files=ids, texts=new, problems=self.problems, commit=tip, notes=self.notes)
+
+    async def origins(self, files):
+        return {name: commit for name, commit in self.commits.items() if name in files}
 
 
 @pytest.fixture
@@ -124,10 +132,14 @@ async def test_an_empty_source_takes_nothing_away(reconciliation, source, store,
 
 
 async def test_removals_happen_where_they_are_meant(source, store, clock):
-    await Reconciliation(source, store, clock).sync()
+    first = Reconciliation(source, store, clock)
+    await first.sync()
     source.files.clear()
-    report = await Reconciliation(source, store, clock, SyncOptions(allow_prune=True)).sync()
+    revision = (await first.sync()).revision
+    options = SyncOptions(allow_prune=revision[:7], operator="operator@host")
+    report = await Reconciliation(source, store, clock, options).sync()
     assert (report.result, report.removed) == ("applied", 3)
+    assert report.notes == ("removals allowed by operator@host: 3",)
     assert not store.stored_jobs
     assert not store.stored_applications
     assert not clock.aligned
@@ -189,3 +201,142 @@ async def test_a_job_is_known_without_asking_the_store(reconciliation, store):
     assert reconciliation.job(JobKey("a", "one")).job.request.url == "http://127.0.0.1:1/one"
     assert reconciliation.job(JobKey("a", "none")) is None
     assert not store.calls
+
+
+async def test_removals_of_another_revision_than_the_one_allowed_stay_stopped(source, store, clock):
+    first = Reconciliation(source, store, clock)
+    await first.sync()
+    source.files.clear()
+    await first.sync()
+    report = await Reconciliation(source, store, clock, SyncOptions(allow_prune="0000000")).sync()
+    assert (report.result, len(report.kept)) == ("refused", 3)
+    assert len(store.stored_jobs) == 3
+
+
+def a_commit(name, *, day, author="A Developer <developer@example.com>"):
+    return Commit(id=name, author=author, date=START + timedelta(days=day), subject=f"Commit {name}")
+
+
+async def test_a_job_carries_the_commit_that_changed_it_and_not_the_newest_one(source, store, clock):
+    source.commits = {"a.yaml": a_commit("c1", day=0), "b.yaml": a_commit("c2", day=1)}
+    report = await Reconciliation(source, store, clock).sync()
+    one, other = store.stored_jobs[JobKey("a", "one")], store.stored_jobs[JobKey("b", "one")]
+    assert (one.commit.id, one.revision, other.commit.id) == ("c1", "c1", "c2")
+    assert report.commit.id == "c2"
+    assert one.applied_at == clock.now()
+
+
+async def test_a_later_commit_elsewhere_leaves_a_jobs_commit_alone(source, store, clock):
+    source.commits = {"a.yaml": a_commit("c1", day=0), "b.yaml": a_commit("c1", day=0)}
+    reconciliation = Reconciliation(source, store, clock)
+    await reconciliation.sync()
+    source.files["b"] = application("b", "one", "new")
+    source.commits["b.yaml"] = a_commit("c2", day=1)
+    await reconciliation.sync()
+    assert store.stored_jobs[JobKey("a", "one")].commit.id == "c1"
+    assert store.stored_jobs[JobKey("b", "new")].commit.id == "c2"
+
+
+async def test_a_note_of_the_source_stands_in_the_report_once(source, store, clock):
+    reconciliation = Reconciliation(source, store, clock)
+    await reconciliation.sync()
+    source.files["b"] = application("b", "one", "new")
+    source.notes = ("the history was rewritten",)
+    assert (await reconciliation.sync()).notes == ("the history was rewritten",)
+    source.notes = ()
+    store.calls.clear()
+    assert (await reconciliation.sync()).notes == ()
+    assert store.calls["record"] == 0
+
+
+def edit(store, name, **changes):
+    """Change a stored job as somebody with a database's shell would."""
+    key = JobKey.parse(name)
+    stored = store.stored_jobs[key]
+    store.stored_jobs[key] = replace(stored, job=replace(stored.job, **changes))
+
+
+async def test_a_job_edited_by_hand_is_put_back_and_told_field_by_field(reconciliation, store):
+    await reconciliation.sync()
+    edit(store, "a/one", timeout=timedelta(seconds=5))
+    report = await reconciliation.sync(thorough=True)
+    assert report.result == "applied"
+    assert [(str(one.key), one.field, one.found, one.declared, one.put_back) for one in report.drift] == [
+        ("a/one", "timeout", "5s", "30s", True)
+    ]
+    assert store.stored_jobs[JobKey("a", "one")].job.timeout == timedelta(seconds=30)
+    store.calls.clear()
+    assert (await reconciliation.sync(thorough=True)).drift == ()
+    assert store.calls["apply"] == store.calls["record"] == 0
+
+
+async def test_jobs_removed_and_made_by_hand_are_put_back(reconciliation, store, clock):
+    await reconciliation.sync()
+    del store.stored_jobs[JobKey("a", "one")]
+    made = stored_job("a/made", revision="r")
+    store.stored_jobs[made.key] = replace(made, job=replace(made.job, digest=digest(made.job)))
+    report = await reconciliation.sync(thorough=True)
+    assert {str(one.key) for one in report.drift} == {"a/one", "a/made"}
+    assert {str(key) for key in store.stored_jobs} == {"a/one", "a/two", "b/one"}
+    assert set(clock.aligned) == set(store.stored_jobs)
+
+
+async def test_a_record_that_cannot_be_read_is_drift_and_written_anew(reconciliation, store):
+    await reconciliation.sync()
+    store.damaged_jobs["a/one"] = "url is missing"
+    report = await reconciliation.sync(thorough=True)
+    assert ("a/one", "url is missing") in {(str(one.key), one.found) for one in report.drift}
+    assert store.calls["apply"] == 2
+
+
+async def test_without_healing_drift_is_only_reported_and_what_is_stored_stays(source, store, clock):
+    reconciliation = Reconciliation(source, store, clock, SyncOptions(self_heal=False))
+    await reconciliation.sync()
+    edit(store, "a/one", timeout=timedelta(seconds=5))
+    store.calls.clear()
+    report = await reconciliation.sync(thorough=True)
+    assert [one.put_back for one in report.drift] == [False]
+    assert store.stored_jobs[JobKey("a", "one")].job.timeout == timedelta(seconds=5)
+    assert store.calls["apply"] == 0
+    assert (await reconciliation.sync()).drift == report.drift
+
+
+async def test_without_healing_a_new_declaration_still_goes_through(source, store, clock):
+    reconciliation = Reconciliation(source, store, clock, SyncOptions(self_heal=False))
+    await reconciliation.sync()
+    edit(store, "a/one", timeout=timedelta(seconds=5))
+    await reconciliation.sync(thorough=True)
+    source.files["a"] = application("a", "one", "two").replace("0 2", "0 3")
+    await reconciliation.sync()
+    assert store.stored_jobs[JobKey("a", "one")].job.timeout == timedelta(seconds=30)
+
+
+async def test_what_is_scheduled_otherwise_is_put_back(reconciliation, clock):
+    await reconciliation.sync()
+    clock.drifted = [Drift(key=JobKey("a", "one"), where="scheduler")]
+    before = clock.realigned
+    report = await reconciliation.sync(thorough=True)
+    assert [one.where for one in report.drift] == ["scheduler"]
+    assert clock.realigned == before + 1
+
+
+async def test_while_the_source_is_away_what_is_stored_stays_scheduled_from_the_start(source, store, clock):
+    await Reconciliation(source, store, clock).sync()
+    clock.aligned.clear()
+    source.error = SourceUnavailableError("away")
+    second = Reconciliation(source, store, clock)
+    report = await second.sync()
+    assert (report.result, report.error) == ("failed", "away")
+    assert second.has_last_good
+    assert len(clock.aligned) == 3
+
+
+async def test_another_processs_sync_is_noticed(source, store, clock, reconciliation):
+    await reconciliation.sync()
+    assert not await reconciliation.is_behind()
+    await clock.advance(1)
+    source.files["b"] = application("b", "one", "new")
+    await Reconciliation(source, store, clock).sync()
+    assert await reconciliation.is_behind()
+    await reconciliation.sync()
+    assert reconciliation.job(JobKey("b", "new")) is not None
