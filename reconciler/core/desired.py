@@ -53,6 +53,7 @@ class Desired:
         held_windows: names of freeze windows with problems; what is stored of them stays.
         windows_unknown: a freeze window may be declared where nothing can be read: none is removed.
         renames: new key -> old key, as annotated, of ``jobs``.
+        held_renames: the same of Apis that are held: what they would take over waits for them.
         environment: the chosen one; empty for none. Where it cannot be used, every Application is held.
     """
 
@@ -66,6 +67,7 @@ class Desired:
     held_windows: frozenset[str] = frozenset()
     windows_unknown: bool = False
     renames: Mapping[JobKey, JobKey] = field(default_factory=dict)
+    held_renames: Mapping[JobKey, JobKey] = field(default_factory=dict)
     environment: str = ""
     chosen: DeclaredEnvironment | None = field(default=None, repr=False, compare=False)
     patched: Mapping[str, PatchedApplication] = field(default_factory=dict, repr=False, compare=False)
@@ -228,6 +230,7 @@ class _Building:
             held_windows=windows.held,
             windows_unknown=bool(self.unread),
             renames={api.key: old for api, old in self.renamed if api.key in jobs},
+            held_renames={api.key: old for api, old in self.renamed if api.key not in jobs},
             environment=environment,
             chosen=self.choice.environment,
             patched=self.patching.applications,

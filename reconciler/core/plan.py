@@ -90,7 +90,7 @@ class _Comparison:
 
         Where the annotation still stands after the renaming, the new name is stored, and nothing is to be done.
         """
-        for new, old in sorted(self.desired.renames.items()):
+        for new, old in sorted({**self.desired.held_renames, **self.desired.renames}.items()):
             known = self.stored.get(old)
             if known is None or old in self.settled or new in self.stored or old in self.desired.jobs:
                 continue

@@ -62,14 +62,12 @@ class ChangeView:
 
     @property
     def fields(self) -> tuple[FieldChange, ...]:
-        """The fields worth a person's while: of a new job, what is unusual; and nothing that is told already."""
+        """The fields worth a person's while: of a job that comes or goes, what is unusual; nothing told already."""
         fields = self.change.fields
-        new = self.change.action is Action.ADD
-        told = set(RESOLVED) if new or any(one.field == "schedule" for one in fields) else set()
+        whole = self.change.action in (Action.ADD, Action.REMOVE)
+        told = set(RESOLVED) if any(one.field == "schedule" for one in fields) else set()
         told |= {"renamed-from"} if self.change.renamed_from else set()
-        return tuple(
-            one for one in fields if one.field not in told and not (new and _PLAIN.get(one.field) == one.after)
-        )
+        return tuple(one for one in fields if one.field not in told and not (whole and _is_plain(one)))
 
     @property
     def schedules(self) -> tuple[str | None, str | None]:
@@ -165,6 +163,10 @@ def change_views(plan: Plan, now: datetime) -> tuple[ChangeView, ...]:
         )
         for change in plan.changes
     )
+
+
+def _is_plain(field: FieldChange) -> bool:
+    return _PLAIN.get(field.field, "") == (field.after or field.before)
 
 
 def _known(problems: Iterable[Problem], before: Iterable[Problem]) -> frozenset[Problem]:

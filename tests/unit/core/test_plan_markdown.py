@@ -118,6 +118,14 @@ def test_a_renamed_a_suspended_and_a_finished_job():
     assert ["~ change", "a/ends", "2026-03-03 02:00:00 UTC → never", "1 run vanishes"] in page.rows
 
 
+def test_a_job_that_only_gets_another_name_has_no_table_of_fields():
+    known = stored(declared(a=application("a", "old")))
+    text = application("a", "new").replace("name: new,", "name: new, annotations: {reconciler/renamed-from: a/old},")
+    page = Rendered(as_markdown(view(planning.diff(known, declared(a=text.replace("path: /new", "path: /old"))))))
+    assert page.rows[1:] == [["→ rename", "a/new (was a/old)", "2026-03-03 02:00:00 UTC", "as before"]]
+    assert "details" not in page.tags
+
+
 def test_a_change_that_moves_no_run_says_so():
     page = Rendered(as_markdown(view(changed(url="http://y/"))))
     assert page.rows[1] == ["~ change", "a/one", "2026-03-03 02:00:00 UTC", "as before"]

@@ -91,8 +91,11 @@ def test_from_a_held_application_nothing_is_taken_away():
 
 def test_for_a_held_application_the_old_name_stays():
     before = stored(declared(a=application("a", "old", "other"), b=application("b", "one")))
-    bad = declared(a=application("a", "other"), b=application("b", "one", "new").replace("0 2", "0 99"))
-    plan = planning.diff(before, renaming(bad, new=JobKey("b", "new")))
+    text = application("b", "one", "new").replace(
+        "name: new,", "name: new, annotations: {reconciler/renamed-from: a/old},"
+    )
+    bad = declared(a=application("a", "other"), b=text.replace('one, schedule: "0 2', 'one, schedule: "0 99'))
+    plan = planning.diff(before, bad)
     assert actions(plan) == {}
     assert [(str(item.key), item.reason) for item in plan.kept] == [("a/old", "b is held"), ("b/one", "b is held")]
 
