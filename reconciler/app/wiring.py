@@ -77,7 +77,7 @@ def operator() -> str:
     return f"{user}@{platform.node()}"
 
 
-def store_at(url: str) -> Store:
+def store_at(url: str, *, reads_only: bool = False) -> Store:
     """The store that a URL names, not yet opened.
 
     Raises:
@@ -89,7 +89,7 @@ def store_at(url: str) -> Store:
 
         if not url.startswith(_SQLITE) or url == _SQLITE:
             raise SettingsError(f"{url}: write sqlite:///relative/path or sqlite:////absolute/path")
-        return SqliteStore(Path(url.removeprefix(_SQLITE)))
+        return SqliteStore(Path(url.removeprefix(_SQLITE)), reads_only=reads_only)
     if scheme in ("mongodb", "mongodb+srv"):
         from reconciler.adapters.mongo import MongoStore  # noqa: PLC0415 - load only the store that is used
 
@@ -98,9 +98,9 @@ def store_at(url: str) -> Store:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Store]:
+async def opened(url: str, *, reads_only: bool = False) -> AsyncIterator[Store]:
     """A store for the length of one command; made where there is none yet."""
-    store = store_at(url)
+    store = store_at(url, reads_only=reads_only)
     try:
         await store.open()
         yield store
@@ -112,7 +112,8 @@ async def opened(url: str) -> AsyncIterator[Store]:
 async def opened_to_read(url: str) -> AsyncIterator[Store]:
     """As ``opened``, but a question leaves no file behind: where there is none, an empty store answers."""
     with TemporaryDirectory(prefix="reconciler-") as elsewhere:
-        async with opened(f"{_SQLITE}{elsewhere}/empty.db" if is_missing(url) else url) as store:
+        place = f"{_SQLITE}{elsewhere}/empty.db" if is_missing(url) else url
+        async with opened(place, reads_only=True) as store:
             yield store
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from reconciler.adapters.sqlite.applying import Applied
-from reconciler.adapters.sqlite.connection import Lane, Work, transaction
+from reconciler.adapters.sqlite.connection import MAY_NOT_WRITE, Lane, Work, may_write, transaction
 from reconciler.adapters.sqlite.rows import RUN_COLUMNS, decoded, document_of, row, run_batch, slices, stamp, where
-from reconciler.adapters.sqlite.tables import prepare
+from reconciler.adapters.sqlite.tables import check, prepare
 from reconciler.core import declared_records as declared
 from reconciler.core import records
 from reconciler.core.known_jobs import KnownJobs
@@ -76,10 +76,16 @@ _Result = TypeVar("_Result")
 class SqliteStore:
     """The Store port in one file; made when it is missing, its folder too."""
 
-    def __init__(self, path: Path | str, *, patience: timedelta = timedelta(seconds=5)) -> None:
-        """Name the file, and how long to wait for another process's lock."""
+    def __init__(
+        self, path: Path | str, *, patience: timedelta = timedelta(seconds=5), reads_only: bool = False
+    ) -> None:
+        """Name the file, how long to wait for another process's lock, and whether only questions will be asked.
+
+        These are also answered where the file or its folder may not be written.
+        """
         self._path = Path(path)
         self._patience = patience.total_seconds()
+        self._reads_only = reads_only
         self._writer: Lane | None = None
         self._reader: Lane | None = None
         self._known = KnownJobs(document_of)
@@ -91,17 +97,24 @@ class SqliteStore:
             StoreError: it cannot be used: no permission, not a database, another program's, a newer schema.
             StoreUnavailableError: it is locked.
         """
-        if self._writer is not None:
+        if self._reader is not None:
             return
-        self._writer = Lane(self._path, self._patience)
         try:
-            await self._writer.run(lambda connection: prepare(connection, self._path, self._patience))
-            await self._writer.run(lambda connection: connection.execute("PRAGMA synchronous = NORMAL"))
-            self._reader = Lane(self._path, self._patience)
-            await self._reader.run(lambda connection: connection.execute("PRAGMA query_only = ON"))
+            await (self._open_to_read() if self._reads_only and not may_write(self._path) else self._open_to_write())
         except BaseException:
             await self.close()
             raise
+
+    async def _open_to_write(self) -> None:
+        self._writer = Lane(self._path, self._patience)
+        await self._writer.run(lambda connection: prepare(connection, self._path, self._patience))
+        await self._writer.run(lambda connection: connection.execute("PRAGMA synchronous = NORMAL"))
+        self._reader = Lane(self._path, self._patience)
+        await self._reader.run(lambda connection: connection.execute("PRAGMA query_only = ON"))
+
+    async def _open_to_read(self) -> None:
+        self._reader = Lane(self._path, self._patience, writes=False)
+        await self._reader.run(lambda connection: check(connection, self._path))
 
     async def close(self) -> None:
         """Let go of the file; may be called twice."""
@@ -135,13 +148,14 @@ class SqliteStore:
 
     def _open_lane(self, lane: Lane | None) -> Lane:
         if lane is None:
-            raise StoreError(f"{self._path}: the store is not open")
+            raise StoreError(f"{self._path}: {'the store is not open' if self._reader is None else MAY_NOT_WRITE}")
         return lane
 
     async def check(self) -> str:
-        """Take the lock for writing and give it back; returns what answered."""
-        await self._write(lambda connection: connection.execute("SELECT count(*) FROM jobs").fetchone())
-        return f"SQLite {sqlite3.sqlite_version} at {self._path}"
+        """Take the lock for writing, if the file may be written, and give it back; returns what answered."""
+        ask = self._read if self._reader is not None and self._writer is None else self._write
+        await ask(lambda connection: connection.execute("SELECT count(*) FROM jobs").fetchone())
+        return f"SQLite {sqlite3.sqlite_version} at {self._path}{', read only' if self._writer is None else ''}"
 
     # --- jobs, Applications, syncs
 

@@ -17,6 +17,8 @@ from typing import TypeVar
 
 from reconciler.errors import StoreError, StoreUnavailableError
 
+MAY_NOT_WRITE = "may not be written; give permission for the file and its folder"
+
 _Result = TypeVar("_Result")
 Work = Callable[[sqlite3.Connection], _Result]
 
@@ -24,8 +26,9 @@ Work = Callable[[sqlite3.Connection], _Result]
 class Lane:
     """One connection and the one thread that uses it; work is done in the order in which it comes."""
 
-    def __init__(self, path: Path, patience: float) -> None:
+    def __init__(self, path: Path, patience: float, *, writes: bool = True) -> None:
         self._path = path
+        self._writes = writes
         # An absolute path: ":memory:" is a file like others, and a later change of folder does no harm.
         self._place = path.absolute()
         self._patience = patience
@@ -49,6 +52,9 @@ class Lane:
             raise StoreError(f"{self._path}: cannot hold this: {error}") from error
 
     def _connect(self) -> sqlite3.Connection:
+        if not self._writes:
+            place = _to_read(self._place)
+            return sqlite3.connect(place, uri=True, timeout=self._patience, isolation_level=None)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -81,6 +87,24 @@ class Lane:
     def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
+
+
+def may_write(path: Path) -> bool:
+    """Whether the file may be written where it is there, and others made beside it: the log, and what readers share."""
+    return _may(path.parent, os.W_OK | os.X_OK) and (not path.exists() or _may(path, os.R_OK | os.W_OK))
+
+
+def _may(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _to_read(place: Path) -> str:
+    """How to open a file that may not be written (https://sqlite.org/wal.html#readonly).
+
+    Where there is no log, nobody writes, and nothing beside the file is needed to read it.
+    """
+    is_still = not place.with_name(f"{place.name}-wal").exists() and not _may(place.parent, os.W_OK | os.X_OK)
+    return f"{place.as_uri()}?mode=ro{'&immutable=1' if is_still else ''}"
 
 
 @contextmanager
@@ -122,7 +146,7 @@ def _translated(error: sqlite3.Error, path: Path) -> StoreError:
     lasting = {
         sqlite3.SQLITE_NOTADB: "is not a SQLite database; choose another path",
         sqlite3.SQLITE_CORRUPT: f"is damaged ({error}); restore it from a backup, or move it away",
-        sqlite3.SQLITE_READONLY: "may not be written; give permission for the file and its folder",
+        sqlite3.SQLITE_READONLY: MAY_NOT_WRITE,
         sqlite3.SQLITE_CANTOPEN: _why_not_opened(path),
     }
     if code in passing:
@@ -133,6 +157,6 @@ def _translated(error: sqlite3.Error, path: Path) -> StoreError:
 def _why_not_opened(path: Path) -> str:
     if path.is_dir():
         return "is a folder; name a file in it"
-    if not os.access(path.parent, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.R_OK | os.W_OK)):
+    if not may_write(path):
         return "may not be opened; give permission for the file and its folder"
     return "cannot be opened"

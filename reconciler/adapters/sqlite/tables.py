@@ -64,6 +64,19 @@ def prepare(connection: sqlite3.Connection, path: Path, patience: float) -> None
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """Look whether a file that may not be written can be read as it is.
+
+    Raises:
+        StoreError: the file is another program's, or another version's.
+    """
+    if _schema(connection, path) < SCHEMA_VERSION:
+        raise StoreError(
+            f"{path}: was written by an older reconciler, and brought up to date it must be written; "
+            "give permission for the file and its folder once"
+        )
+
+
 def _schema(connection: sqlite3.Connection, path: Path) -> int:
     """The version of the schema that the file holds; 0 for a fresh file.
 
