@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
@@ -35,6 +35,9 @@ _NO_LOGIN = re.compile(
     r"authentication failed|permission denied|could not read (username|password)|403|401", re.IGNORECASE
 )
 _NOT_SHALLOW = "does not support shallow"
+# Marks the copy of a server of plain files. Asked for a part only, git would look for what is missing with a process
+# that misses it in turn, and so on without end.
+_PLAIN = "plain"
 
 
 class Mirror:
@@ -89,21 +92,26 @@ class Mirror:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def _fetch(self) -> None:
+        plain = self.path / _PLAIN
         known = any(_id_in(ref) for ref in self.path.glob("refs/reconciler/*"))
-        network = {
-            "remote.source.url": self._address.url,
-            "remote.source.promisor": "true",
-            "remote.source.partialCloneFilter": _FILTER,
-        }
-        arguments = ["fetch", "--quiet", "--no-tags", "--force", "--no-recurse-submodules", f"--filter={_FILTER}"]
+        if plain.exists():
+            self._fetch_with()
+            return
+        partial = {"remote.source.promisor": "true", "remote.source.partialCloneFilter": _FILTER}
         depth = () if known else (f"--depth={self._depth}",)
-        refspec = ("source", f"+{self._address.ref}:{self._ref}")
         try:
-            self.git.run(*arguments, *depth, *refspec, within=self._within, network=network, watch=self._too_large)
+            self._fetch_with(f"--filter={_FILTER}", *depth, partial=partial)
         except SourceUnavailableError as error:
             if not depth or _NOT_SHALLOW not in str(error):
                 raise
-            self.git.run(*arguments, *refspec, within=self._within, network=network, watch=self._too_large)
+            plain.touch()
+            self._fetch_with()
+
+    def _fetch_with(self, *options: str, partial: Mapping[str, str] | None = None) -> None:
+        network = {"remote.source.url": self._address.url, **(partial or {})}
+        arguments = ["fetch", "--quiet", "--no-tags", "--force", "--no-recurse-submodules", *options]
+        refspec = f"+{self._address.ref}:{self._ref}"
+        self.git.run(*arguments, "source", refspec, within=self._within, network=network, watch=self._too_large)
 
     def _fetched(self) -> str:
         """What the fetch has written down (gitrevisions(7), FETCH_HEAD)."""
