@@ -7,6 +7,7 @@ here: which manifests a patch is for (``core.environments``).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -17,6 +18,7 @@ from reconciler.core.merge import merge
 from reconciler.core.schedules import loose_fault
 from reconciler.core.wording import Fault, explain
 from reconciler.core.yaml import Document, Place
+from reconciler.core.yaml_values import MAX_PROBLEMS
 from schemas.api import ApiSpec
 from schemas.application import ApplicationSpec
 from schemas.environment import Environment, Patch
@@ -71,7 +73,7 @@ def _declare(index: int, patch: Patch, document: Document) -> DeclaredPatch:
             (document.key_at if fault.at_key else document.value_at)((*root, "spec", *fault.path)),
             fault.message,
         )
-        for fault in _faults_alone(patch)
+        for fault in islice(_faults_alone(patch), MAX_PROBLEMS)
     )
     return DeclaredPatch(
         index=index,

@@ -25,6 +25,8 @@ MAX_BYTES: Final = 1 << 20
 
 Path: TypeAlias = Sequence[str | int]
 
+_WIDE: Final = 32  # entries of a mapping beyond which they are looked up by key
+
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -46,12 +48,13 @@ class Document:
         whole: False where aliases were refused: the value has holes, and its places must not be asked for.
     """
 
-    __slots__ = ("_root", "problems", "value", "whole")
+    __slots__ = ("_entries", "_root", "problems", "value", "whole")
 
     def __init__(
         self, root: Node, value: Any, problems: tuple[tuple[Path, Place, str], ...] = (), *, whole: bool = True
     ) -> None:
         self._root = root
+        self._entries: dict[int, dict[str, tuple[Node, Node]]] = {}  # of wide mappings, by the node's id
         self.value = value
         self.problems = problems
         self.whole = whole
@@ -63,19 +66,54 @@ class Document:
 
     def value_at(self, path: Path) -> Place:
         """Where the value at ``path`` begins, or the innermost value on the way that there is."""
-        return _place(_walk(self._root, path)[1])
+        return _place(self._walk(path)[1])
 
     def key_at(self, path: Path) -> Place:
         """Where the key that ``path`` ends with stands; the place of the value where there is no such key."""
-        key, value = _walk(self._root, path)
+        key, value = self._walk(path)
         return _place(key or value)
 
     def entries(self, *path: str | int) -> Iterator[tuple[str, Place]]:
         """The keys of the mapping at ``path`` with the places of their values, or nothing."""
-        node = _walk(self._root, path)[1]
+        node = self._walk(path)[1]
         if node.__class__ is MappingNode:
             for key, value in node.value:
                 yield key.value, _place(value)
+
+    def _walk(self, path: Path) -> tuple[Node | None, Node]:
+        """The key and the value that stand at ``path``; where it leads nowhere, the last key and value on the way."""
+        key: Node | None = None
+        node = self._root
+        for step in path:
+            found = self._step(node, step)
+            if found is None:
+                break
+            key, node = found
+        return key, node
+
+    def _step(self, node: Node, step: str | int) -> tuple[Node | None, Node] | None:
+        if isinstance(step, int):
+            items = node.value if node.__class__ is SequenceNode else ()
+            return (None, items[step]) if step < len(items) else None
+        if node.__class__ is not MappingNode:
+            return None
+        found = self._entry(node, step)
+        if found is not None:
+            return found
+        merged = self._entry(node, "<<")
+        sources = sources_of(merged[1]) if merged is not None else []
+        return next((inner for source in sources if (inner := self._step(source, step))), None)
+
+    def _entry(self, node: Node, key: str) -> tuple[Node, Node] | None:
+        """The first entry of a key; thousands are asked for where a mapping has thousands of mistakes."""
+        if len(node.value) <= _WIDE:
+            return next((entry for entry in node.value if entry[0].value == key), None)
+        entries = self._entries.get(id(node))
+        if entries is None:
+            entries = self._entries[id(node)] = {
+                each.value: (each, value) for each, value in reversed(node.value) if each.__class__ is ScalarNode
+            }
+        return entries.get(key)
 
 
 def read(file: str, content: bytes) -> Iterator[Document | Problem]:
@@ -171,33 +209,6 @@ def _explain_failure(error: Exception, content: bytes) -> tuple[int, int, str]:
 def _place(node: Node) -> Place:
     mark = node.start_mark
     return Place(mark.line + 1, mark.column + 1)
-
-
-def _walk(node: Node, path: Path) -> tuple[Node | None, Node]:
-    """The key and the value that stand at ``path``; where it leads nowhere, the last key and value on the way."""
-    key: Node | None = None
-    for step in path:
-        found = _step(node, step)
-        if found is None:
-            break
-        key, node = found
-    return key, node
-
-
-def _step(node: Node, step: str | int) -> tuple[Node | None, Node] | None:
-    if isinstance(step, int):
-        items = node.value if node.__class__ is SequenceNode else ()
-        return (None, items[step]) if step < len(items) else None
-    if node.__class__ is not MappingNode:
-        return None
-    merged: Node | None = None
-    for key, value in node.value:
-        if key.value == step:
-            return key, value
-        if key.value == "<<":
-            merged = value
-    sources = sources_of(merged) if merged is not None else []
-    return next((found for source in sources if (found := _step(source, step))), None)
 
 
 def _paths(root: Node) -> dict[int, Path]:

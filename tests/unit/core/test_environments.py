@@ -6,6 +6,8 @@ import time
 from typing import ClassVar
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reconciler.core.desired import Desired
 from reconciler.core.model import JobKey
@@ -235,6 +237,13 @@ class TestRefused:
         result = staging(patch("{schedule: {frequency: weekly}}", "*"))
         assert said(result)[0].endswith("weekly needs `on`, for example `on: SUN` (in billing/fetch)")
 
+    def test_a_patch_with_thousands_of_mistakes_costs_little_and_tells_a_hundred(self):
+        text = "{" + ", ".join(f"f{i}: 1" for i in range(20_000)) + "}"
+        started = time.perf_counter()
+        result = staging(patch(text))
+        assert len(result.problems) == 100
+        assert time.perf_counter() - started < 5
+
     def test_patches_of_several_applications_name_them(self):
         result = staging(patch("{defaults: {headers: {A: x, a: z}}}", None, "*"), d=application("dunning"))
         assert said(result)[0].endswith("capitals make no difference (in billing and 1 more)")
@@ -452,3 +461,56 @@ class TestFilesOf:
 
     def test_an_environment_that_is_not_chosen_has_none(self):
         assert staging(patch("{suspend: true}"), environment=None).files_of(FETCH) == {"a.yaml", "b.yaml"}
+
+
+KINDS = """\
+apiVersion: reconciler/v1
+kind: Application
+metadata: {name: billing, annotations: {reconciler/prune: never}}
+spec:
+  baseUrl: https://billing.example.com
+  apis:
+    - name: fetch
+      schedule: {frequency: weekly, on: SUN, time: "09:45"}
+      request: {method: POST, path: /users, json: {a: [1, null]}, headers: {X-A: b}}
+      annotations: {reconciler/renamed-from: billing/old}
+---
+apiVersion: reconciler/v1
+kind: FreezeWindow
+metadata: {name: year-end}
+spec:
+  start: {at: 2026-12-23T18:00:00, timeZone: Europe/Berlin}
+  duration: 9d6h
+  applications: [billing, "bil*"]
+---
+apiVersion: reconciler/v1
+kind: Environment
+metadata: {name: staging}
+spec:
+  patches:
+    - {application: billing, spec: {baseUrl: https://s.example.com, defaults: {headers: {X-Env: s}}}}
+    - application: "*"
+      api: fetch
+      spec: {schedule: {on: MON}, request: {text: x, headers: {x-a: null}}, timeZone: null}
+"""
+LINES = KINDS.splitlines(keepends=True)
+PIECES = ["", "- ", "[", "}", ": ", "NO", "1", "\t", "!x ", "&a ", "*a", "null", '"', "<<: ", "\n", "  ", "é", "{a: 1}"]
+MUTATION = st.tuples(st.integers(0, len(LINES) - 1), st.integers(0, 90), st.sampled_from(PIECES))
+
+
+@settings(max_examples=400, deadline=None, derandomize=True, database=None)
+@given(st.lists(MUTATION, min_size=1, max_size=4))
+def test_no_mutilated_manifest_raises_and_what_is_wrong_has_no_jobs(mutations):
+    lines = list(LINES)
+    for index, column, piece in mutations:
+        lines[index] = lines[index][:column] + piece + lines[index][column + len(piece) :]
+    result = build(parsed(f="".join(lines)), environment="staging")
+    assert all(problem.line >= 1 and problem.column >= 1 and problem.message for problem in result.problems)
+    assert not set(result.held) & {key.application for key in result.jobs}
+    assert not result.held_windows & result.windows.keys()
+
+
+def test_what_was_mutilated_is_valid():
+    result = build(parsed(f=KINDS), environment="staging")
+    assert (said(result), len(result.jobs), len(result.windows), len(result.renames)) == ([], 1, 1, 1)
+    assert result.jobs[FETCH].request.body == "x"

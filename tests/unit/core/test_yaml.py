@@ -370,3 +370,19 @@ def plain(value: object) -> bool:
     if isinstance(value, list):
         return all(map(plain, value))
     return value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def test_a_wide_mapping_is_looked_up_as_quickly_as_a_narrow_one():
+    text = "".join(f"k{i}: {{a: 1}}\n" for i in range(20_000)) + "base: &b {m: 1}\nlast:\n  <<: *b\n  z: 2\n"
+    (document,) = documents(text)
+    started = time.perf_counter()
+    assert all(document.value_at((f"k{i}", "a")) == Place(i + 1, len(f"k{i}: {{a: ") + 1) for i in range(20_000))
+    assert time.perf_counter() - started < 2
+    assert document.value_at(("last", "m")) == Place(20_001, 14)
+    assert document.key_at(("nowhere",)) == Place(1, 1)
+
+
+def test_the_first_of_two_equal_keys_in_a_wide_mapping_is_found():
+    wide = "".join(f"k{i}: 1\n" for i in range(40))
+    (document,) = documents("a: 1\n" + wide + "? [b]\n: 2\na: 3\n")
+    assert document.value_at(("a",)) == Place(1, 4)
