@@ -9,10 +9,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import typer
@@ -428,3 +431,58 @@ def test_the_pipeline_of_gitlab_fails_on_problems_alone(request_of, changed, cod
     assert "<!-- reconciler-plan -->" in (one.folder / "plan.md").read_text(encoding="utf-8")
     if changed is OTHER:
         assert "1 to change" in done.out
+
+
+class GitLab(BaseHTTPRequestHandler):
+    """As much of GitLab as the pipeline talks to: who asks, and the notes of one merge request, in pages of one."""
+
+    notes: ClassVar[list[dict[str, Any]]] = []
+    tokens: ClassVar[set[str | None]] = set()
+
+    def do_GET(self) -> None:
+        page = int(parse_qs(urlsplit(self.path).query).get("page", ["1"])[0])
+        self.answer({"id": 5} if self.path.endswith("/user") else self.notes[page - 1 : page])
+
+    def do_POST(self) -> None:
+        self.notes.append({"id": len(self.notes) + 1, "author": {"id": 5}, "body": self.body()})
+        self.answer(self.notes[-1])
+
+    def do_PUT(self) -> None:
+        note = self.notes[int(self.path.rpartition("/")[2]) - 1]
+        note["body"] = self.body()
+        self.answer(note)
+
+    def body(self) -> str:
+        return parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())["body"][0]
+
+    def answer(self, value: Any) -> None:
+        self.tokens.add(self.headers["PRIVATE-TOKEN"])
+        text = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+def test_the_pipeline_of_gitlab_keeps_one_note_of_its_own_up_to_date(request_of):
+    one = request_of(OTHER)
+    GitLab.tokens = set()
+    GitLab.notes = [{"id": 1, "author": {"id": 9}, "body": "<!-- reconciler-plan -->\nsomebody else's"}]
+    with ThreadingHTTPServer(("127.0.0.1", 0), GitLab) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        env = one.env(
+            CI_API_V4_URL=f"http://127.0.0.1:{server.server_port}/api/v4", CI_PROJECT_ID="3", CI_MERGE_REQUEST_IID="7",
+            CI_MERGE_REQUEST_DIFF_BASE_SHA=one.base, PLAN_COMMENT_TOKEN="made-up", no_proxy="127.0.0.1",
+        )  # fmt: skip
+        first = shell(scripts()[PIPELINE.name], one.folder, env)
+        GitLab.notes[-1]["body"] = GitLab.notes[-1]["body"].splitlines()[0] + "\nan old plan"
+        again = shell(scripts()[PIPELINE.name], one.folder, env)
+        server.shutdown()
+    assert (first.code, again.code) == (0, 0), first.out + again.out
+    assert [note["author"]["id"] for note in GitLab.notes] == [9, 5]
+    assert GitLab.notes[0]["body"].endswith("somebody else's")
+    assert "Plan: 2 to add, 1 to change" in GitLab.notes[1]["body"]
+    assert GitLab.tokens == {"made-up"}
