@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 SOURCE ?= manifests/
 
-.PHONY: run test lint check bench docs format clean
+.PHONY: run test lint check bench commits docs format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -43,6 +43,10 @@ check: lint
 	@$(BIN)/coverage report
 	@$(BIN)/coverage report --include='reconciler/core/*,schemas/*' --fail-under=100 >/dev/null || { \
 		echo 'core and schemas are to be covered whole, branches too' >&2; exit 1; }
+
+# 1,000 random commits on each store; a short form of it is among the tests.
+commits: .venv/dev
+	@COMMITS=$${COMMITS:-1000} $(BIN)/python -m pytest -q tests/integration/test_git_commits.py $(ARGS)
 
 bench: .venv/dev
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -309,7 +309,7 @@ class Stop:
     """One thing that keeps a job from running, declared or operational.
 
     Attributes:
-        reason: for people; a skipped run's reason is ``kind: reason``.
+        reason: for people; see ``core.stops.said`` for what a skipped run says.
         since: when it began; ``None`` where that is not known (a suspension).
         until: when it ends by itself; ``None`` if never.
         by: who paused it, or which window froze it.
