@@ -118,8 +118,10 @@ def test_an_emptied_folder_removes_nothing_and_most_jobs_only_where_it_is_said_t
     only.write_text(texts[only])
     reconciler.wait_for("sync", removed=0, kept=2, result="refused")
     assert reconciler.end() == 0
-    assert three.command("sync").code == 1
-    meant = three.command("sync", "--allow-prune", "--output", "json")
+    refused = three.command("sync", "--output", "json")
+    assert refused.code == 1
+    assert three.command("sync", "--allow-prune", "0000000").code == 1
+    meant = three.command("sync", "--allow-prune", refused.json["revision"], "--output", "json")
     assert (meant.code, meant.json["removed"], meant.json["jobs"]) == (0, 2, 1)
 
 
