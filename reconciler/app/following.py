@@ -11,6 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from reconciler.app.signals import cancelled
+from reconciler.errors import StoreError
 from reconciler.ports import Clock, Source
 
 LOOK = timedelta(seconds=2)  # how soon it is seen that another process has synced
@@ -77,5 +78,11 @@ class Occasions:
             await self._clock.sleep(self._drift_interval)
         else:
             await self._clock.sleep(LOOK)
-            while not await self._is_behind():
+            while not await self._behind():
                 await self._clock.sleep(LOOK)
+
+    async def _behind(self) -> bool:
+        try:
+            return await self._is_behind()
+        except StoreError:  # while it is away nobody syncs
+            return False
