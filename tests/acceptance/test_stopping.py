@@ -68,7 +68,7 @@ def test_a_pause_stops_one_job_until_it_is_resumed(world, target):
 def test_a_pause_survives_syncs_and_restarts_and_ends_by_itself(world, target):
     world.declare("shop", {"name": "ping"})
     assert world.command("sync").code == 0
-    until = soon(9)
+    until = soon(18)
     paused = world.command("pause", "shop", "--reason", "moving house", "--until", f"{until:%H:%M:%SZ}")
     assert "No reconciler is running" in paused.out
     reconciler = world.start()
