@@ -22,6 +22,10 @@ NOT_RUN = {
     "make test": "would run this test within itself",
     "make check": "as make test",
     "make bench": "takes minutes, and measures",
+    "make commits": "takes minutes; a short form of it is tests/integration/test_git_commits.py",
+    "reconciler run 'git+https://git.example.com/team/jobs.git?ref=main&path=manifests'": (
+        "nobody answers at this host; a source like it is followed in test_gitops_page.py and test_git_http.py"
+    ),
     "reconciler run [SOURCE] [--store URL] [--listen HOST:PORT]": "says how it is written",
 }
 
@@ -38,6 +42,13 @@ def lines_of(readme: str) -> list[str]:
 RUN = [line for line in lines_of(README) if line not in NOT_RUN]
 
 
+def commit(folder: Path) -> None:
+    """Make a repository of a folder: its manifests, as they are now, are what stands on main."""
+    who = ("-c", "user.name=A team", "-c", "user.email=team@example.com", "-c", "commit.gpgsign=false")
+    for arguments in (("init", "-q", "-b", "main"), ("add", "manifests"), (*who, "commit", "-q", "-m", "Declare")):
+        subprocess.run(["git", *arguments], cwd=folder, env=environment({}), check=True, timeout=30)
+
+
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory):
     """A copy of what the README talks about, and a reconciler that runs in it, on an address of its own."""
@@ -50,6 +61,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory):
     for path in (folder / "manifests").glob("*.yaml"):
         text = path.read_text(encoding="utf-8").replace(EXAMPLES_OWN, address)
         path.write_text(text.replace("https://billing.example.com", f"http://{address}"), encoding="utf-8")
+    commit(folder)
     reconciler = Reconciler(
         "manifests/", cwd=folder, env={"RECONCILER_LISTEN": address, "RECONCILER_TRIGGER_TOKEN": TOKEN}
     )
