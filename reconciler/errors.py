@@ -6,7 +6,8 @@
     │   ├── SourceUnavailableError  …for now: retried with backoff
     │   └── PathNotFoundError       the repository has no such path at this revision
     ├── StoreError                  the store refused or is not usable                 exit 2
-    │   └── StoreUnavailableError   …for now: away, locked, timing out
+    │   ├── StoreUnavailableError  …for now: away, locked, timing out
+    │   └── DeposedError            a write of a leader after whom another one leads
     ├── ScheduleError               a schedule that can never be understood            a problem at its place
     ├── NotFoundError               a job, a run, a zone that does not exist           exit 1
     ├── UnsafePlanError             the prune brake: too much would be removed         exit 1
@@ -49,6 +50,10 @@ class StoreError(ReconcilerError):
 
 class StoreUnavailableError(StoreError):
     """The store cannot be reached right now; trying again may help."""
+
+
+class DeposedError(StoreError):
+    """Another process leads by now, so that what this one wanted to write as the leader was refused."""
 
 
 class ScheduleError(ReconcilerError):

@@ -14,12 +14,15 @@ from reconciler.core.model import (
     ApplicationState,
     Commit,
     Drift,
+    Era,
     FreezeWindow,
     HttpRequest,
     JobKey,
+    Lease,
     Pause,
     Process,
     Reply,
+    Retention,
     Run,
     RunQuery,
     Snapshot,
@@ -98,11 +101,17 @@ class Store(Protocol):
         windows: Iterable[FreezeWindow] = (),
         removed_windows: Iterable[str] = (),
         renamed: Mapping[JobKey, JobKey] | None = None,
+        eras: Iterable[Era] = (),
+        term: int | None = None,
     ) -> None:
         """Write these jobs, Applications and windows whole, and remove those; runs stay.
 
-        Batched; nothing given, no write. ``renamed`` (old key -> new key) gives the runs of the old key to the new one,
-        before anything else is written.
+        Batched; nothing given, no write. ``renamed`` (old key -> new key) gives the runs, the open pauses and the eras
+        of the old key to the new one, before anything else is written; chains of renames are safe. ``eras`` are added
+        to the history of schedules; one that is there already stays.
+
+        Raises:
+            DeposedError: ``term`` is given, and the lease has a higher one; nothing was written.
         """
 
     async def windows(self) -> Sequence[FreezeWindow]:
@@ -120,15 +129,42 @@ class Store(Protocol):
     async def syncs(self, limit: int, *, before: str | None = None) -> Sequence[SyncReport]:
         """The newest sync reports, newest first; ``before`` is the cursor (an id)."""
 
-    async def claim(self, runs: Sequence[Run]) -> frozenset[str]:
+    async def eras(self, *, since: datetime, until: datetime, keys: Collection[JobKey] | None = None) -> Sequence[Era]:
+        """The eras that hold anywhere in (since, until], by key and begin; of every job where no keys are given."""
+
+    async def lease(self) -> Lease | None:
+        """Who leads; ``None`` where nobody ever has."""
+
+    async def lead(self, process_id: str, span: timedelta, accounted_until: datetime) -> Lease:
+        """Take the lease, or renew it; one round trip; safe to repeat. It is ours if its ``holder`` says so.
+
+        It can be taken where nobody holds it or where it has expired, by the store's own clock; then ``term`` is one
+        more, and ``accounted_until`` in the answer is what the last leader left (what was given, where there was none).
+        Renewed, it expires ``span`` from now by the store's clock, and keeps ``accounted_until``.
+        """
+
+    async def resign(self, process_id: str, accounted_until: datetime) -> None:
+        """Give the lease up, if it is ours, so that another process can take it at once."""
+
+    async def claim(self, runs: Sequence[Run], *, term: int | None = None) -> frozenset[str]:
         """Insert runs that do not exist yet, in one unordered batch; the ids that are ours.
 
         A run that is stored already with the same owner and ``claimed_at`` counts as ours: that is our own claim
         whose answer was lost. Runs that have ended already (skipped, missed) are recorded by the same verb.
+
+        Raises:
+            DeposedError: ``term`` is given, and the lease has a higher one by the store's own judgement; none of these
+                runs was inserted by this call.
         """
 
     async def finish(self, runs: Sequence[Run]) -> None:
-        """Write ended runs over their claims, in one batch; a run that has ended already is left alone."""
+        """Write runs over their claims, in one batch: ended ones, or running ones that a new leader has taken over.
+
+        A run that has ended already is left alone, and so is one that stands there with a higher term.
+        """
+
+    async def run_ids(self, since: datetime) -> frozenset[str]:
+        """The ids of all runs whose slot is at or after an instant."""
 
     async def run(self, run_id: str) -> Run | None:
         """One run."""
@@ -157,10 +193,12 @@ class Store(Protocol):
     async def farewell(self, process_id: str) -> None:
         """Forget a process that ends in good order."""
 
-    async def expire(self, *, before: datetime, keep_per_job: int) -> int:
-        """Remove ended runs older than ``before`` or beyond the newest ``keep_per_job`` of their job; returns how many.
+    async def expire(self, *, now: datetime, retention: Retention, applications: Mapping[str, Retention]) -> int:
+        """Remove ended runs that are older or more than ``retention`` says, in small batches; returns how many.
 
-        The newest run of each job always stays. Tokens, processes and pauses that ended before ``before`` go too.
+        ``applications`` names those that keep theirs otherwise. The newest run of each job always stays. Tokens,
+        processes, pauses that ended and eras that were followed by another go too, ``retention.keep_failures_for``
+        after that.
         """
 
 
@@ -181,6 +219,9 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The present instant, aware, UTC."""
+
+    def steady(self) -> timedelta:
+        """Time since some fixed instant, that nobody can set, and that goes on while the machine is suspended."""
 
     async def sleep(self, delay: timedelta) -> None:
         """Wait; a delay of zero or less returns at the next turn."""

@@ -44,6 +44,15 @@ def _long(secret: SecretStr) -> SecretStr:
     return secret
 
 
+_SHORTEST_LEASE = timedelta(seconds=1)
+
+
+def _lease(span: timedelta) -> timedelta:
+    if span < _SHORTEST_LEASE:
+        raise ValueError("a lease lasts 1s or longer")
+    return span
+
+
 class Settings(BaseSettings):
     """Every setting, with its default; ``docs/settings.md`` is compared with this."""
 
@@ -102,10 +111,20 @@ class Settings(BaseSettings):
         description="At most so many calls at once, over all Applications; "
         "one that takes longer than a second hands its place on, up to ten times as many.",
     )
+    lease: Annotated[PositiveDuration, AfterValidator(_lease)] = Field(
+        default=timedelta(seconds=5),
+        description="How long another process waits for a sign of the leader before it takes over; "
+        "the leader gives one every fifth of it, and starts nothing more after three fifths without an answer.",
+    )
     max_prune: Annotated[float, BeforeValidator(_percent)] = Field(
         default=0.5, description="A sync that would remove more than this part of all jobs removes none."
     )
-    keep_runs: PositiveDuration = Field(default=timedelta(days=30), description="How long ended runs are kept.")
+    keep_runs: PositiveDuration = Field(
+        default=timedelta(days=30), description="How long ended runs are kept that did not fail."
+    )
+    keep_failures: PositiveDuration = Field(
+        default=timedelta(days=90), description="How long runs are kept that failed, were missed or are unknown."
+    )
     keep_runs_per_job: Annotated[int, Field(ge=1)] = Field(
         default=1000, description="At most so many runs are kept of one job."
     )

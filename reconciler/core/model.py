@@ -60,29 +60,66 @@ class Cause(StrEnum):
     SCHEDULE = "schedule"
     MANUAL = "manual"
     CATCH_UP = "catchUp"
+    AFTER = "after"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calendar:
+    """Days, named by a manifest of kind Calendar and resolved into every schedule that refers to it.
+
+    Attributes:
+        zone: IANA name; a day is a day there.
+        dates: ``2026-12-25``, or ``12-25`` for every year.
+        weekly: ``SUN`` to ``SAT``.
+        ranges: first and last day, both included, each written as in ``dates``; one without a year may span New Year.
+    """
+
+    name: str
+    zone: str = "UTC"
+    dates: tuple[str, ...] = ()
+    weekly: tuple[str, ...] = ()
+    ranges: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class After:
+    """A schedule that follows another job's runs: one run for each that ends so.
+
+    Attributes:
+        on: ``success``, ``failure`` (failed, missed or unknown) or ``completion`` (any of these).
+    """
+
+    key: JobKey
+    on: str = "success"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """When a job is due, with everything resolved: exactly one of cron, every and at is set.
+    """When a job is due, with everything resolved: exactly one of cron, every, at and after is set.
 
     Attributes:
         declared: what the manifest says, for people: ``H H * * *``, ``weekly on SUN at 09:45``.
         cron: five or six fields, every ``H`` and ``@`` replaced.
         every: an interval anchored at ``starts_at`` or the epoch.
         at: one instant, in UTC.
+        after: the job whose runs it follows.
         zone: IANA name; cron fields are wall time there.
         starts_at: no slot before it, in UTC.
         ends_at: no slot after it, in UTC.
+        but_not: calendars on whose days no slot runs (``except`` in a manifest); such slots end as skipped.
+        only: calendars, on whose days alone slots run; nothing for every day.
     """
 
     declared: str
     cron: str | None = None
     every: timedelta | None = None
     at: datetime | None = None
+    after: After | None = None
     zone: str = "UTC"
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    but_not: tuple[Calendar, ...] = ()
+    only: tuple[Calendar, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +156,28 @@ class RetryPolicy:
     max_delay: timedelta = timedelta(minutes=5)
 
 
+class Rate(NamedTuple):
+    """At most ``calls`` in any span of this length."""
+
+    calls: int
+    per: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How long ended runs are kept; the newest run of each job always stays.
+
+    Attributes:
+        keep_for: runs that did not fail.
+        keep_failures_for: runs that failed, were missed or are unknown.
+        keep_per_job: at most so many runs of one job, the newest; what did not fail goes first.
+    """
+
+    keep_for: timedelta = timedelta(days=30)
+    keep_failures_for: timedelta = timedelta(days=90)
+    keep_per_job: int = 1000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """An Api with its Application's defaults merged in: everything explicit.
@@ -126,6 +185,8 @@ class Job:
     Attributes:
         suspend: by the Api or by its Application.
         max_concurrency: the Application's bound on calls in flight, shared by all its jobs.
+        max_rate: the Application's bound on calls in a span of time, shared by all its jobs.
+        stop_after_failures: after so many failures in a row the job is paused; ``None`` for never.
         derived_from: the key that ``H`` and jitter are derived from; empty for the job's own.
         file: where it is declared, relative to the source.
         line: the line, from 1, on which the Api begins.
@@ -147,6 +208,8 @@ class Job:
     jitter: timedelta = timedelta(0)
     suspend: bool = False
     max_concurrency: int | None = None
+    max_rate: Rate | None = None
+    stop_after_failures: int | None = None
     derived_from: str = ""
     file: str = ""
     line: int = 1
@@ -194,6 +257,29 @@ class StoredJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Era:
+    """What a job's slots were from an instant on, until its next era: the history of its schedule, for the audit.
+
+    Attributes:
+        begin: slots after it follow this era.
+        schedule: ``None`` where no slot is due: the job was removed or suspended.
+        revision, file, line: who declared it.
+    """
+
+    key: JobKey
+    begin: datetime
+    schedule: Schedule | None
+    revision: str = ""
+    file: str = ""
+    line: int = 1
+
+    @property
+    def id(self) -> str:
+        """Unique, and sortable by time for one job."""
+        return f"{self.key} {self.begin.strftime('%Y%m%dT%H%M%S')}.{self.begin.microsecond // 1000:03}Z"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
     """One instant at which a job is due."""
 
@@ -226,6 +312,7 @@ class ApplicationState:
         since: when it was last held or released.
         revision: of the source, at which that happened.
         prune: what its annotation ``reconciler/prune`` said when it was last good: ``allow``, ``never`` or nothing.
+        history: how long its runs are kept, where it declares that; what it leaves out is the settings'.
     """
 
     name: str
@@ -240,6 +327,7 @@ class ApplicationState:
     since: datetime
     revision: str = ""
     prune: str = ""
+    history: Retention | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,6 +390,7 @@ class StopKind(StrEnum):
     SUSPENDED = "suspended"
     PAUSED = "paused"
     FROZEN = "frozen"
+    EXCLUDED = "excluded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -379,6 +468,11 @@ class Run:
         revision, file, line: of the job at the time of the claim: who declared this call.
         delivery: the job's delivery at the time of the claim; decides what recovery does.
         overrides: which parts of the request a manual trigger replaced (names, never values).
+        term: under which the claim was made; 0 where its process did not lead. A write of a lower term is refused.
+        slots: how many slots this record stands for: more than one only for old ones that are counted, not called.
+        through: the last of them; ``None`` where it is one.
+        upstream: the run whose end started this one.
+        correlation: the first run of its chain; empty where there is no chain.
     """
 
     id: str
@@ -398,6 +492,11 @@ class Run:
     line: int = 1
     delivery: str = "atLeastOnce"
     overrides: tuple[str, ...] = ()
+    term: int = 0
+    slots: int = 1
+    through: datetime | None = None
+    upstream: str = ""
+    correlation: str = ""
 
     @property
     def latency_ms(self) -> float | None:
@@ -476,6 +575,29 @@ class Process:
     listen: str = ""
     started_at: datetime
     seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Who leads on a store: the one process that wakes at slots, syncs and recovers.
+
+    Attributes:
+        holder: the process; empty where nobody leads, because the last one ended in good order.
+        term: how often the lead has changed hands; every write of a leader carries it.
+        since: when the holder began to lead.
+        expires_at: by the store's own clock; after it anybody may take over.
+        accounted_from: slots after this instant are accounted for: when somebody led for the first time.
+        accounted_until: every slot up to this instant has its record.
+        expired: whether the store's own clock was past ``expires_at`` when this was read.
+    """
+
+    holder: str
+    term: int
+    since: datetime
+    expires_at: datetime
+    accounted_from: datetime
+    accounted_until: datetime
+    expired: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
