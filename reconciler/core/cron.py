@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
+from itertools import pairwise
 
 from cronsim import CronSim, CronSimError
 
@@ -127,6 +128,30 @@ def parsed(text: str) -> CronSim:
     fresh = CronSim.__new__(CronSim)
     fresh.__dict__.update(_parsed(text).__dict__)
     return fresh
+
+
+@dataclass(frozen=True, slots=True)
+class DayTimes:
+    """The times that an expression names on each of its days: the first, the last, and the widest gap between two."""
+
+    first: timedelta
+    last: timedelta
+    widest: timedelta
+
+
+@lru_cache(maxsize=1024)
+def day_times(text: str) -> DayTimes:
+    """What a normalised expression names within a day."""
+    fields = parsed(text)
+    first = last = widest = timedelta(0)
+    for values, unit in ((fields.seconds, 1), (fields.minutes, 60), (fields.hours, 3600)):
+        ordered = sorted(values)
+        within = last - first
+        gaps = (timedelta(seconds=(b - a) * unit) - within for a, b in pairwise(ordered))
+        widest = max([widest, *gaps])
+        first += timedelta(seconds=ordered[0] * unit)
+        last += timedelta(seconds=ordered[-1] * unit)
+    return DayTimes(first, last, widest)
 
 
 @lru_cache(maxsize=16_384)

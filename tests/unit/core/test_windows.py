@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 from reconciler.core.cron import normalise
 from reconciler.core.model import FreezeWindow, Schedule
 from reconciler.core.windows import Occurrences, Spell, concerns, matches
-from tests.unit.core.timetables import BERLIN, CHANGES, DAY, LORD_HOWE, MINUTE, NEW_YORK, PATTERNS, reference, utc
+from tests.unit.core.timetables import (
+    BERLIN,
+    CHANGES,
+    DAY,
+    LORD_HOWE,
+    MINUTE,
+    NEW_YORK,
+    PATTERNS,
+    Pattern,
+    reference,
+    utc,
+)
 
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 NOON = utc("2026-03-02 12:00")  # a Monday
@@ -47,6 +58,32 @@ class TestSpells:
         busy = spell("* * 9 * * *", 3 * HOUR, utc("2026-03-02 10:30"))
         assert busy == Spell(utc("2026-03-02 09:00"), utc("2026-03-02 12:59:59"), is_open=True)
 
+    @pytest.mark.parametrize("start", ["* * * * 6,0", "* * * * * 6,0", "0-59 0-23 * * 6,0"])
+    def test_a_start_every_minute_or_second_of_two_days_is_one_stretch(self, start):
+        length = timedelta(minutes=1) if start.count(" ") == 4 else SECOND
+        weekend = spell(cron(start, BERLIN), length, utc("2026-03-28 12:00"))
+        assert weekend == Spell(utc("2026-03-27 23:00"), utc("2026-03-29 22:00"), is_open=True)  # 47 hours
+
+    def test_occurrences_of_many_days_are_one_stretch_within_the_bounds_of_the_start(self):
+        from_noon = Schedule(
+            declared="", cron="* * * 3 *", zone=BERLIN,
+            starts_at=utc("2026-03-02 12:30"), ends_at=utc("2026-03-29 12:30"),
+        )  # fmt: skip
+        for at in ("2026-03-02 12:30", "2026-03-02 23:30", "2026-03-15", "2026-03-29 01:00", "2026-03-29 12:30"):
+            march = spell(from_noon, MINUTE, utc(at))
+            assert march == Spell(utc("2026-03-02 12:30"), utc("2026-03-29 12:31"), is_open=True)
+
+    @pytest.mark.parametrize("at", ["2026-10-25 00:30", "2026-10-25 02:30"])
+    def test_a_wall_time_that_comes_again_is_a_gap_in_the_day(self, at):
+        found = spell(cron("0-59 0-23 * * *", BERLIN), MINUTE, utc(at))
+        edges = (found.end, None) if at.endswith("00:30") else (None, found.begin)
+        assert edges in ((utc("2026-10-25 01:00"), None), (None, utc("2026-10-25 02:00")))
+
+    def test_a_start_that_clocks_move_into_the_next_day_does_not_make_it_a_day_of_starts(self):
+        # In 2011 Samoa left out 30 December, a Friday: its times all come as the 31st begins.
+        found = spell(cron("0-59 0-23 * * 5", "Pacific/Apia"), MINUTE, utc("2011-12-30 10:00"))
+        assert found == Spell(utc("2011-12-30 10:00"), utc("2011-12-30 10:01"), is_open=True)
+
     def test_what_never_closes_has_no_end_in_sight(self):
         assert spell("* * * * * *", MINUTE, NOON) == Spell(None, None, is_open=True)
 
@@ -81,6 +118,13 @@ class TestSpells:
             at = NOON + minutes * MINUTE
             assert asked.spell(at) == spell("30 * * * *", 10 * MINUTE, at)
 
+    @example(  # 47 hours of minutes
+        pattern=Pattern(("*", set(range(60))), ("*", set(range(24))), ("*/2", {0, 2, 4, 6})),
+        zone=BERLIN,
+        change=0,
+        duration=1,
+        offsets=[0],
+    )
     @settings(deadline=None, max_examples=60)
     @given(
         pattern=PATTERNS,
