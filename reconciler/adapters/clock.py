@@ -182,7 +182,7 @@ class ApsClock:
             if job.suspend:
                 continue
             seen = known.get(job.key)
-            if seen is None or seen[1] != stored.since or seen[0] != job.schedule:
+            if seen is None or seen[1] != stored.since or (seen[0] is not job.schedule and seen[0] != job.schedule):
                 seen = (job.schedule, stored.since)
                 changed.append(job.key)
             wanted[job.key] = seen

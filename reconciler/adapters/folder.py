@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from time import monotonic, time_ns
 from types import MappingProxyType
@@ -27,18 +27,12 @@ _TICK_MS = 400  # how often the watch looks up where nothing happens
 _RACY_NS = 2_000_000_000  # a file written this recently may change again within one tick of its timestamp
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """A file's content id, and the metadata under which it was read."""
-
-    signature: tuple[int, int, int]
-    content_id: str
-
-
 class _RefusedError(Exception):
     """A link that must not be followed."""
 
 
+_by_name = attrgetter("name")
+_Seen = tuple[int, int, int, str]  # a file's mtime, size and inode when it was read, and its content id
 _Found = tuple[str, str, os.stat_result]  # name within the source, path, metadata
 
 
@@ -113,17 +107,15 @@ class FolderSource:
 
     def _content(self, name: str, path: str, info: os.stat_result, known: str | None) -> tuple[str, bytes | None]:
         """The content id, and the content where the reader does not know it yet."""
-        signature = (info.st_mtime_ns, info.st_size, info.st_ino)
-        seen = self._seen.get(name)
-        if seen is not None and seen.signature == signature and seen.content_id == known:
-            return seen.content_id, None
+        if known is not None and self._seen.get(name) == (info.st_mtime_ns, info.st_size, info.st_ino, known):
+            return known, None
         if not stat.S_ISREG(info.st_mode):
             raise OSError(0, "it is not a regular file")
         with Path(path).open("rb") as file:
             text = file.read(MAX_FILE_BYTES + 1)
         content_id = hashlib.blake2b(text, digest_size=16).hexdigest()
         if time_ns() - info.st_mtime_ns > _RACY_NS:
-            self._seen[name] = _Seen(signature, content_id)
+            self._seen[name] = (info.st_mtime_ns, info.st_size, info.st_ino, content_id)
         else:
             self._seen.pop(name, None)
         return content_id, None if content_id == known else text
@@ -199,27 +191,44 @@ def _scan(folder: str, prefix: str, root: str, trail: frozenset[str], problems: 
     """
     try:
         with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
+            entries = sorted(listing, key=_by_name)
     except OSError as error:
         problems.append(_problem(prefix.rstrip("/"), f"cannot be read: {error.strerror}"))
         return
     for entry in entries:
-        if entry.name.startswith("."):
+        own = entry.name
+        if own.startswith("."):
             continue
-        name = prefix + entry.name
+        name = prefix + own
         try:
-            name.encode()
-            target = _target(entry, root, trail)
-            if _is_folder(entry):
-                yield from _scan(entry.path, f"{name}/", root, trail | {target}, problems)
-            elif name.endswith(SUFFIXES):
-                yield name, entry.path, entry.stat()
+            if not own.isascii():
+                own.encode()
+            if not entry.is_symlink() and not entry.is_dir():
+                if own.endswith(SUFFIXES):
+                    yield name, entry.path, entry.stat()
+            else:
+                yield from _behind(entry, name, root, trail, problems)
         except UnicodeEncodeError:
             problems.append(_problem(name.encode("utf-8", "replace").decode(), "the file's name is not UTF-8"))
         except _RefusedError as error:
             problems.append(_problem(name, str(error)))
         except OSError as error:
             problems.append(_problem(name, f"cannot be read: {error.strerror}"))
+
+
+def _behind(
+    entry: os.DirEntry[str], name: str, root: str, trail: frozenset[str], problems: list[Problem]
+) -> Iterator[_Found]:
+    """What a folder or a link comes to.
+
+    Raises:
+        _RefusedError: it is a link that leaves the source or leads back.
+    """
+    target = _target(entry, root, trail)
+    if _is_folder(entry):
+        yield from _scan(entry.path, f"{name}/", root, trail | {target}, problems)
+    elif name.endswith(SUFFIXES):
+        yield name, entry.path, entry.stat()
 
 
 def _target(entry: os.DirEntry[str], root: str, trail: frozenset[str]) -> str:

@@ -124,6 +124,7 @@ class _Building:
         self.flawed: set[str] = set()  # names of Applications with problems of their own
         self.doubled: set[str] = set()
         self.twice: set[JobKey] = set()
+        self.apis = [each for file in self.files for each in file.apis]
         self.environments = [each for file in self.files for each in file.environments]
         self.faulty = [each for file in self.files for each in file.flawed]
         self.choice = Choice()
@@ -149,7 +150,7 @@ class _Building:
                     self._same_name(first, each)
         names = self.applications.keys() | self.flawed
         for file in self.files:
-            if any(each.application and each.application not in names for each in file.flawed):
+            if file.flawed and any(each.application and each.application not in names for each in file.flawed):
                 self.broken.add(file.file)  # whose Api it is, is as uncertain as with a name that is misspelt
 
     def take_environment(self, name: str | None, source: str) -> None:
@@ -167,27 +168,18 @@ class _Building:
 
     def take_apis(self) -> None:
         """Every Api as a job, and the Apis that have no Application or a name that is taken."""
-        inheritances: dict[str, Inheritance] = {}
         uncertain = self.doubled | {name for name, each in self.patching.applications.items() if each.refusals}
-        for file in self.files:
-            for api in file.apis:
-                key = api.key
-                name = key.application
-                if api.renamed_from is not None:
-                    self.renamed.append((api, api.renamed_from))
-                application = self.applications.get(name)
-                if application is None:
-                    self._orphan(api)
-                elif name in uncertain:
-                    self._alone(api)  # what it would inherit is not known
-                elif key in self.resolved:
-                    self._same_api(self.resolved[key].api, api)
-                elif (old := self._known(api, application)) is not None:
-                    self.resolved[key] = old
-                else:
-                    if name not in inheritances:
-                        inheritances[name] = Inheritance(application)
-                    self.resolved[key] = self._resolve(application, api, inheritances[name])
+        certain = {name: each for name, each in self.applications.items() if name not in uncertain}
+        inheritances: dict[str, Inheritance] = {}
+        for api in self.apis:  # most of them are what they were: for these it is to be quick
+            if api.renamed_from is not None:
+                self.renamed.append((api, api.renamed_from))
+            application = certain.get(api.key.application)
+            old = self._known(api, application)
+            if old is None:
+                self._take_api(api, application, inheritances)
+            elif (first := self.resolved.setdefault(api.key, old)) is not old:
+                self._same_api(first.api, api)
 
     def take_patches(self) -> None:
         """What is wrong with the environments: with the chosen one it holds Applications, with others nobody."""
@@ -214,11 +206,9 @@ class _Building:
             for problem in each.problems:
                 self._hold(key.application, problem)
         windows = self._windows()
-        jobs = {
-            key: each.job
-            for key, each in self.resolved.items()
-            if each.job is not None and key.application not in self.held
-        }
+        jobs = {key: each.job for key, each in self.resolved.items() if each.job is not None}
+        if self.held:
+            jobs = {key: job for key, job in jobs.items() if key.application not in self.held}
         return Desired(
             jobs=jobs,
             applications=self.applications,
@@ -270,7 +260,22 @@ class _Building:
             if each.refusals:
                 yield from (Refused(*key, refusal) for refusal in each.refusals)
 
-    def _known(self, api: DeclaredApi, application: DeclaredApplication) -> Resolved | None:
+    def _take_api(
+        self, api: DeclaredApi, application: DeclaredApplication | None, inheritances: dict[str, Inheritance]
+    ) -> None:
+        """An Api that is new, or is not what it was."""
+        if application is None and api.key.application in self.applications:
+            self._alone(api)  # what it would inherit is not known
+        elif application is None:
+            self._orphan(api)
+        elif api.key in self.resolved:
+            self._same_api(self.resolved[api.key].api, api)
+        else:
+            if application.name not in inheritances:
+                inheritances[application.name] = Inheritance(application)
+            self.resolved[api.key] = self._resolve(application, api, inheritances[application.name])
+
+    def _known(self, api: DeclaredApi, application: DeclaredApplication | None) -> Resolved | None:
         """What became of the Api before, if that holds still."""
         old = self.known.get(api.key)
         if old is None or old.api is not api or old.application is not application:

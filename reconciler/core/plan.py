@@ -117,7 +117,9 @@ class _Comparison:
         """Additions and changes, and the jobs that only stand elsewhere now."""
         for key, job in self.desired.jobs.items():
             known = self.stored.get(key)
-            if key.application in self.held or key in self.settled or (known is not None and known.job is job):
+            if known is not None and known.job is job:
+                continue  # as with most of them: it comes first, for there are thousands
+            if key.application in self.held or key in self.settled:
                 continue
             if known is None:
                 self.changes.append(Change(action=Action.ADD, key=key, before=None, after=job))
@@ -129,13 +131,13 @@ class _Comparison:
     def take_gone(self) -> None:
         """Removals, and the jobs that stay although nothing readable declares them."""
         for key, known in self.stored.items():
-            if key in self.settled:
+            if (key in self.desired.jobs and key.application not in self.held) or key in self.settled:
                 continue
             if key.application in self.held:
                 self.kept.append(Kept(key=key, reason=f"{key.application} is held"))
-            elif key not in self.desired.jobs and self.broken:
+            elif self.broken:
                 self.kept.append(Kept(key=key, reason=_unknown(self.broken)))
-            elif key not in self.desired.jobs:
+            else:
                 self.changes.append(Change(action=Action.REMOVE, key=key, before=known.job, after=None))
 
 
