@@ -68,11 +68,32 @@ async def test_an_unsigned_revision_is_refused_with_its_author(repository, tmp_p
     assert "developer@example.com" in str(refused.value)
 
 
-async def test_a_revision_signed_with_another_key_is_refused(repository, tmp_path, signers):
-    sign(repository, a_key(tmp_path, "stranger"))
+def fingerprint(key: Path) -> str:
+    command = ["ssh-keygen", "-l", "-f", str(key.with_suffix(".pub"))]
+    return subprocess.run(command, check=True, env=ENVIRONMENT, capture_output=True, text=True).stdout.split()[1]
 
-    with pytest.raises(SourceError, match="not signed by anybody"):
+
+async def test_a_revision_signed_with_another_key_is_refused_and_the_key_named(repository, tmp_path, signers):
+    stranger = a_key(tmp_path, "stranger")
+    sign(repository, stranger)
+
+    with pytest.raises(SourceError, match="not signed by anybody") as refused:
         await source_at(repository.url, tmp_path / "data", allowed_signers=signers).fetch({})
+
+    said = f"signed by a key that the allowed-signers file does not name (key fingerprint {fingerprint(stranger)})"
+    assert str(refused.value).endswith(said)
+    assert "Good" not in str(refused.value)
+
+
+async def test_a_key_that_may_sign_no_more_is_told_from_one_that_is_not_named(repository, tmp_path, key, signers):
+    sign(repository, key)
+    public = key.with_suffix(".pub").read_text().strip()
+    signers.write_text(f'signer@example.com valid-before="20200101" {public} AAAAx is no key\n')
+
+    with pytest.raises(SourceError, match="names, but not for this date") as refused:
+        await source_at(repository.url, tmp_path / "data", allowed_signers=signers).fetch({})
+
+    assert fingerprint(key) in str(refused.value)
 
 
 async def test_a_revision_changed_after_it_was_signed_is_refused(repository, tmp_path, key, signers):

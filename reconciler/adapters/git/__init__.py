@@ -20,9 +20,10 @@ from reconciler.adapters.git.command import Git, in_place
 from reconciler.adapters.git.listing import Listing, listing_of
 from reconciler.adapters.git.mirror import Mirror, boundary_of
 from reconciler.adapters.git.objects import Node, Objects
+from reconciler.adapters.git.signatures import Signers
 from reconciler.core.files import MAX_FILE_BYTES
 from reconciler.core.model import Commit, Problem, Snapshot
-from reconciler.errors import PathNotFoundError, SettingsError, SourceError, SourceUnavailableError
+from reconciler.errors import PathNotFoundError, SourceError, SourceUnavailableError
 
 _Result = TypeVar("_Result")
 _FIRST_RETRY = 2.0  # seconds
@@ -30,14 +31,6 @@ _LONGEST_RETRY = 300.0
 _JITTER = 0.1  # part of a delay, up or down, so that many reconcilers do not ask one server at once
 _FEW_FILES = 64  # up to so many, their history is read along with them
 _LARGE = f"is over {MAX_FILE_BYTES >> 20} MiB, or its content is not in the repository; make several files of it"
-_SSH_ONLY = {
-    "gpg.format": "ssh",
-    "gpg.minTrustLevel": "fully",
-    "gpg.openpgp.program": "false",
-    "gpg.program": "false",
-    "gpg.ssh.program": "ssh-keygen",
-    "gpg.x509.program": "false",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +77,7 @@ class GitSource:
         self._interval = interval
         self._limits = limits or Limits()
         self._sleep = sleep
-        self._signers = _readable(allowed_signers)
+        self._signers = Signers(allowed_signers) if allowed_signers else None
         self._mirror: Mirror | None = None
         if address.local is None:
             bounds = self._limits
@@ -299,26 +292,6 @@ class GitSource:
         return (f"the history of {self._address.ref} was rewritten: {former[:12]} is no ancestor of {commit_id[:12]}",)
 
     def _check_signature(self, node: Node) -> None:
-        if self._signers is None:
-            return
-        config = {"gpg.ssh.allowedSignersFile": str(self._signers), **_SSH_ONLY}
-        arguments = [part for name, value in config.items() for part in ("-c", f"{name}={value}")]
-        code, _, said = self._git.run(
-            *arguments, "verify-commit", node.commit.id, within=self._limits.reading, allowed=(0, 1, 128)
-        )
-        if code != 0:
-            why = said or "it carries no signature"
-            raise SourceError(
-                f"{self.name}: revision {node.commit.id[:12]} by {node.commit.author} is not signed by anybody in "
-                f"{self._signers}: {why}"
-            )
-
-
-def _readable(signers: Path | None) -> Path | None:
-    if signers is None:
-        return None
-    try:
-        signers.open("rb").close()
-    except OSError as error:
-        raise SettingsError(f"--verify-signatures {signers}: {error.strerror}") from error
-    return signers.absolute()
+        objection = self._signers.objection(self._git, node.commit, self._limits.reading) if self._signers else ""
+        if objection:
+            raise SourceError(f"{self.name}: {objection}")
