@@ -21,3 +21,14 @@ def visible(text: str) -> str:
 def visible_line(text: str) -> str:
     """As ``visible``, in one line: tabs and line feeds become pictures too."""
     return text if text.isprintable() else text.translate(_IN_ONE_LINE)
+
+
+def escaped(name: str) -> str:
+    r"""A file's name in one line, each character that cannot be seen as Python would write it: ``\n``, ``\x1b``.
+
+    For names that are kept as well as shown, in records, logs and JSON. A name that can be seen stays as it is; in any
+    other a backslash is doubled.
+    """
+    if name.isprintable():
+        return name
+    return "".join(one if one.isprintable() and one != "\\" else ascii(one)[1:-1] for one in name)

@@ -96,16 +96,23 @@ async def test_a_name_that_leads_elsewhere_is_a_problem_and_written_nowhere(repo
 
 
 @pytest.mark.parametrize(
-    "name",
-    [b"back\\slash.yaml", b"new\nline.yaml", b"esc\x1b[2J.yaml", b"br\xff\xfeoken.yaml", "tu\u202ern.yaml".encode()],
+    ("name", "shown"),
+    [
+        (b"back\\slash.yaml", "back\\slash.yaml"),
+        (b"new\nline.yaml", "new\\nline.yaml"),
+        (b"esc\x1b[2J.yaml", "esc\\x1b[2J.yaml"),
+        (b"br\xff\xfeoken.yaml", "br\ufffd\ufffdoken.yaml"),
+        ("tu\u202ern.yaml".encode(), "tu\\u202ern.yaml"),
+    ],
 )
-async def test_an_odd_name_is_a_problem_that_can_be_shown(repository, url, tmp_path, name):
+async def test_an_odd_name_is_a_problem_that_can_be_shown(repository, url, tmp_path, name, shown):
     with_entries(repository, ("100644 blob", repository.blob(b"a: 1\n"), name))
 
     snapshot = await source_at(url, tmp_path / "data").fetch({})
 
     assert set(snapshot.files) == {"good.yaml"}
     (problem,) = snapshot.problems
+    assert problem.file == shown
     problem.file.encode()  # it is text
 
 

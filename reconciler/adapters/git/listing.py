@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from reconciler.core.files import SUFFIXES
 from reconciler.core.model import Problem
+from reconciler.core.visible import escaped
 
 _SUFFIXES = tuple(suffix.encode() for suffix in SUFFIXES)
 _FILES = (b"100644 blob ", b"100755 blob ", b"100664 blob ")
@@ -61,4 +62,4 @@ def _taken(files: dict[str, str], name: bytes, blob: str) -> Iterator[Problem]:
 
 
 def _problem(name: bytes, message: str) -> Problem:
-    return Problem(file=name.decode("utf-8", "replace"), line=1, column=1, field="", message=message)
+    return Problem(file=escaped(name.decode("utf-8", "replace")), line=1, column=1, field="", message=message)
