@@ -15,10 +15,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from reconciler.adapters.caller import HttpCaller
-from reconciler.adapters.clock import ApsClock
 from reconciler.app import wiring
 from reconciler.app.following import Occasion, Occasions
+from reconciler.app.parts import Parts
 from reconciler.app.signals import Signals, cancelled, delays, pause
 from reconciler.app.telling import Telling
 from reconciler.core.instants import relative
@@ -45,14 +44,16 @@ log = structlog.get_logger()
 class Engine:
     """The parts of one process."""
 
-    def __init__(self, settings: Settings, store: Store, listening: socket.socket, options: SyncOptions) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, listening: socket.socket, options: SyncOptions, parts: Parts
+    ) -> None:
         self._settings = settings
         self._store = store
         self._source: Source = wiring.open_source(settings)
-        self._clock: Clock = ApsClock()
+        self._clock: Clock = parts.clock()
         self._telling = Telling()
         self._metrics = Metrics(version=VERSION, now=self._clock.now)
-        self._caller = HttpCaller()
+        self._caller = parts.caller()
         self._reconciliation = Reconciliation(self._source, store, self._clock, options)
         listen = format_listen(*listening.getsockname()[:2])
         self._process = wiring.process_of("run", self._clock.now(), source=self._source.name, listen=listen)

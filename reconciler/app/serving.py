@@ -13,6 +13,7 @@ import structlog
 
 from reconciler.app import wiring
 from reconciler.app.engine import Engine
+from reconciler.app.parts import REAL, Parts
 from reconciler.app.signals import Signals, cancelled, delays, pause
 from reconciler.errors import StoreUnavailableError
 from reconciler.ports import Store
@@ -22,20 +23,21 @@ from reconciler.web.server import bind, parse_listen
 log = structlog.get_logger()
 
 
-async def serve(settings: Settings, *, wait: bool = False, allow_prune: str = "") -> None:
+async def serve(settings: Settings, *, wait: bool = False, allow_prune: str = "", parts: Parts = REAL) -> None:
     """Run until a signal comes.
 
     Args:
         settings: everything that can be set.
         wait: wait for a store or source that is away at the start, instead of raising.
         allow_prune: the revision whose removals are meant, or its beginning; empty for none.
+        parts: what stands behind the ports.
 
     Raises:
         ReconcilerError: something is not usable at the start.
         KeyboardInterrupt: it was ended by SIGINT, in good order.
     """
     with Signals().installed() as signals:
-        async with _running(settings, signals, wait=wait, allow_prune=allow_prune) as following:
+        async with _running(settings, signals, parts, wait=wait, allow_prune=allow_prune) as following:
             stopping = asyncio.create_task(signals.stop.wait())
             await asyncio.wait([stopping, following], return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
@@ -49,16 +51,16 @@ async def serve(settings: Settings, *, wait: bool = False, allow_prune: str = ""
 
 @asynccontextmanager
 async def _running(
-    settings: Settings, signals: Signals, *, wait: bool, allow_prune: str
+    settings: Settings, signals: Signals, parts: Parts, *, wait: bool, allow_prune: str
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Everything started in order, and ended in the reverse order, whatever happens."""
     async with AsyncExitStack() as stack:
         listening = bind(*parse_listen(settings.listen))
         stack.callback(listening.close)
-        store = wiring.store_at(settings.store)
+        store = parts.store(settings.store)
         stack.push_async_callback(store.close)
         options = wiring.sync_options(settings, allow_prune)
-        engine = Engine(settings, store, listening, options)
+        engine = Engine(settings, store, listening, options, parts)
         await _open(store, signals, wait=wait)
         await engine.start(stack, signals, wait=wait)
         following = asyncio.create_task(engine.follow(), name="follow")
