@@ -141,10 +141,10 @@ class Reconciliation:
                 return await self._record(self._unchanged(started, self._settled))
             self._settled = None
             desired = await self._parse(snapshot)
+            self._state.share(desired)
             drift = self._drift(desired, snapshot) if loaded else ()
             self.plan = self._decide(desired, snapshot, drift)
             changed = await self._apply(self.plan, desired, snapshot)
-            self._state.share(desired)
             self._align(drift)
             self._settled = self._report(started, snapshot, self.plan, drift, changed=changed)
             return await self._record(self._settled)

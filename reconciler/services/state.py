@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from reconciler.core.desired import Desired
-from reconciler.core.model import ApplicationState, FreezeWindow, JobKey, StoredJob, SyncReport
+from reconciler.core.model import ApplicationState, FreezeWindow, Job, JobKey, StoredJob, SyncReport
 from reconciler.ports import Store
 
 REPORTS_LOOKED_AT = 20  # to find the last revision behind syncs that could not read the source
@@ -52,6 +52,7 @@ class State:
         self._store = store
         self._loaded = False
         self._shared = False
+        self._pairs: dict[JobKey, tuple[StoredJob, StoredJob]] = {}  # as read, and as it was shared then
         self.jobs: dict[JobKey, StoredJob] = {}
         self.applications: dict[str, ApplicationState] = {}
         self.windows: dict[str, FreezeWindow] = {}
@@ -114,14 +115,29 @@ class State:
             self.reports = [report, *self.reports[: REPORTS_LOOKED_AT - 1]]
 
     def share(self, desired: Desired) -> None:
-        """Let a stored job that equals its declaration be the same object: half the memory, equal at a glance."""
+        """Let a stored job that equals its declaration be the same object, so that it is seen to at a glance.
+
+        To compare thousands of jobs takes long. One that the store gives out again unchanged is not compared again.
+        """
         if self._shared:
             return
-        for key, job in desired.jobs.items():
-            stored = self.jobs.get(key)
-            if stored is not None and stored.job == job:
-                self.jobs[key] = replace(stored, job=job)
+        known, self._pairs = self._pairs, {}
+        shared = (self._shared_one(one, desired.jobs.get(key), known.get(key)) for key, one in self.jobs.items())
+        self.jobs = {one.job.key: one for one in shared}  # under the declared key: one object is found fastest
         self._shared = True
+
+    def _shared_one(
+        self, stored: StoredJob, declared: Job | None, known: tuple[StoredJob, StoredJob] | None
+    ) -> StoredJob:
+        """A stored job with its declaration where they are equal; ``known`` is what came of it the last time."""
+        if declared is None:
+            return stored
+        if known is None or known[0] is not stored or known[1].job is not declared:
+            if stored.job != declared:
+                return stored
+            known = (stored, replace(stored, job=declared))
+        self._pairs[known[1].job.key] = known
+        return known[1]
 
 
 def says_the_same(report: SyncReport, latest: SyncReport | None) -> bool:

@@ -270,6 +270,21 @@ async def test_a_job_edited_by_hand_is_put_back_and_told_field_by_field(reconcil
     assert store.calls["apply"] == store.calls["record"] == 0
 
 
+async def test_an_edit_is_found_however_often_the_job_was_found_as_declared_before(source, store, clock):
+    reconciliation = Reconciliation(source, store, clock, SyncOptions(self_heal=False))
+    await reconciliation.sync()
+    good = store.stored_jobs[JobKey("a", "one")]
+    found = []
+    for timeout in (30, 30, 5, 5, 6, 30):
+        store.stored_jobs[good.key] = good
+        if timeout != 30:
+            edit(store, "a/one", timeout=timedelta(seconds=timeout))
+        report = await reconciliation.sync(thorough=True)
+        found.append([one.found for one in report.drift])
+        assert reconciliation.job(good.key).job.timeout == timedelta(seconds=timeout)
+    assert found == [[], [], ["5s"], ["5s"], ["6s"], []]
+
+
 async def test_jobs_removed_and_made_by_hand_are_put_back(reconciliation, store, clock):
     await reconciliation.sync()
     del store.stored_jobs[JobKey("a", "one")]
