@@ -150,6 +150,7 @@ field by field; everything else is replaced. What neither declares has the defau
 `retry` applies to connection errors, timeouts, 408, 429 and 5xx, unless `expect.status` names them as success. Under `delivery: atMostOnce`, which
 is the default of POST and PATCH, a call is only tried again where it is certain that the request never left, for at most one call may
 reach the target; declare `delivery: atLeastOnce` where the target can bear a second one. Every attempt of a run carries the same `Idempotency-Key`.
+Every call carries `X-Reconciler-Correlation-Id` too: alike for all runs of a chain, the id of the first of them.
 
 `catchUp` is read, checked and kept, but nothing acts on it yet: slots that pass while no reconciler runs are neither made up nor recorded.
 A FreezeWindow has a `catchUp` of its own.

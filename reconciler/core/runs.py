@@ -81,12 +81,16 @@ def claim_of(  # noqa: PLR0913 - what a claim says; three of them have names at 
     *,
     nonce: str = "",
     overrides: Sequence[str] = (),
+    upstream: Run | None = None,
 ) -> Run:
-    """Write the run that claims a slot for ``owner``, before anything is sent."""
+    """Write the run that claims a slot for ``owner``, before anything is sent.
+
+    Of one that follows ``upstream``, that run's id is also the nonce: each end of a run starts one.
+    """
     slot = whole_milliseconds(slot)
     job = stored.job
     return Run(
-        id=run_id(job.key, slot, cause, nonce),
+        id=run_id(job.key, slot, cause, nonce if upstream is None else upstream.id),
         key=job.key,
         slot=slot,
         cause=cause,
@@ -98,6 +102,8 @@ def claim_of(  # noqa: PLR0913 - what a claim says; three of them have names at 
         line=job.line,
         delivery=job.delivery,
         overrides=tuple(overrides),
+        upstream="" if upstream is None else upstream.id,
+        correlation="" if upstream is None else upstream.correlation or upstream.id,
     )
 
 
@@ -219,12 +225,16 @@ def _asked_for(retry_after: str | None, now: datetime, longest: float) -> float:
 
 
 def call_headers(run: Run, attempt: int) -> dict[str, str]:
-    """The headers that say which run a call belongs to; the key is alike for every attempt of one run."""
+    """The headers that say which run a call belongs to; the key is alike for every attempt of one run.
+
+    The correlation is alike for every run of a chain: the id of its first, which sends its own.
+    """
     return {
         "Idempotency-Key": run.id,
         "X-Reconciler-Job": f"{run.key.application}/{run.key.api}",
         "X-Reconciler-Scheduled-At": f"{run.slot.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z",
         "X-Reconciler-Attempt": str(attempt),
+        "X-Reconciler-Correlation-Id": run.correlation or run.id,
     }
 
 

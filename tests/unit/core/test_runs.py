@@ -218,7 +218,32 @@ def test_call_headers_say_which_run_a_call_belongs_to():
         "X-Reconciler-Job": "billing/nightly",
         "X-Reconciler-Scheduled-At": "2026-03-02T09:00:00.005Z",
         "X-Reconciler-Attempt": "3",
+        "X-Reconciler-Correlation-Id": run.id,
     }
+
+
+class TestChains:
+    FIRST = runs.claim_of(stored_job("billing/extract"), START, Cause.SCHEDULE, "me", START)
+    SECOND = runs.claim_of(stored_job("billing/load"), START, Cause.AFTER, "me", START, upstream=FIRST)
+    THIRD = runs.claim_of(stored_job("billing/report"), START, Cause.AFTER, "me", START, upstream=SECOND)
+
+    def test_a_run_names_the_run_whose_end_started_it(self):
+        assert [run.upstream for run in (self.FIRST, self.SECOND, self.THIRD)] == ["", self.FIRST.id, self.SECOND.id]
+
+    def test_all_runs_of_a_chain_send_the_id_of_its_first(self):
+        sent = {
+            runs.call_headers(run, 1)["X-Reconciler-Correlation-Id"] for run in (self.FIRST, self.SECOND, self.THIRD)
+        }
+        assert sent == {self.FIRST.id}
+
+    def test_each_end_of_a_run_starts_one(self):
+        other = runs.claim_of(stored_job("billing/extract"), START, Cause.MANUAL, "me", START)
+        again, another = (
+            runs.claim_of(stored_job("billing/load"), START, Cause.AFTER, "you", START, upstream=run)
+            for run in (self.FIRST, other)
+        )
+        assert again.id == self.SECOND.id == runs.run_id(again.key, START, Cause.AFTER, self.FIRST.id)
+        assert another.id != again.id
 
 
 class TestOverrides:
