@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,11 +32,12 @@ ENVIRONMENT = {
 class Repository:
     """A bare repository with one branch after another, written without a work tree."""
 
-    def __init__(self, path: Path, *, branch: str = "main") -> None:
+    def __init__(self, path: Path, *, branch: str = "main", object_format: str = "sha1") -> None:
         self.path = path
         self.branch = branch
         self.files: dict[str, str | bytes] = {}
-        self._run("init", "--quiet", "--bare", f"--initial-branch={branch}", str(path), there=False)
+        made = ("--quiet", "--bare", f"--initial-branch={branch}", f"--object-format={object_format}")
+        self._run("init", *made, str(path), there=False)
         self._run("config", "uploadpack.allowFilter", "true")
         self._run("config", "gc.auto", "0")
 
@@ -189,3 +191,47 @@ class SilentServer:
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
+
+
+class SlowServer:
+    """Stands before ``git daemon`` and hands on what it says piece by piece, at most so many bytes, then nothing."""
+
+    def __init__(self, upstream: int, *, at_most: int, piece: int = 1 << 16, pause: float = 0.0) -> None:
+        self._upstream = upstream
+        self._left = at_most
+        self._piece = piece
+        self._pause = pause
+        self._open: list[socket.socket] = []
+        self._over = threading.Event()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for one in (self._socket, *self._open):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            client, _ = self._socket.accept()
+            server = socket.create_connection(("127.0.0.1", self._upstream))
+            self._open += [client, server]
+            threading.Thread(target=self._questions, args=(client, server), daemon=True).start()
+            while self._left and (said := server.recv(min(self._piece, self._left))):
+                client.sendall(said)
+                self._left -= len(said)
+                self._over.wait(self._pause)
+            if self._left:
+                client.shutdown(socket.SHUT_WR)
+
+    @staticmethod
+    def _questions(client: socket.socket, server: socket.socket) -> None:
+        with suppress(OSError):
+            while said := client.recv(1 << 16):
+                server.sendall(said)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import shutil
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from reconciler.errors import SourceError, SourceUnavailableError
 from tests.integration.repositories import (
     Repository,
     SilentServer,
+    SlowServer,
     alive_for,
     daemon,
     free_port,
@@ -55,6 +58,14 @@ async def fetched(source: GitSource, attempts: int = 2) -> Snapshot:
         except SourceUnavailableError:
             continue
     return await source.fetch({})
+
+
+@pytest.fixture
+def sha256(tmp_path: Path) -> Repository:
+    """A repository whose objects are named by SHA-256."""
+    made = Repository(tmp_path / "repositories" / "sha256.git", object_format="sha256")
+    made.write("Begin", {"a.yaml": "a: 1\n", "teams/b.yaml": "b: 1\n"})
+    return made
 
 
 # What is read
@@ -139,6 +150,65 @@ async def test_a_commit_of_one_file_starts_three_and_its_origin_none(repository,
 
 
 # Which part, at which ref
+
+
+@pytest.mark.parametrize("place", ["fetched", "in place"])
+async def test_objects_may_be_named_by_sha_256(sha256, data, place):
+    source = source_at(sha256.url if place == "fetched" else str(sha256.path), data, ref="main")
+    first = await source.fetch({})
+    sha256.write("Change one", {"a.yaml": "a: 2\n"})
+
+    second = await source.fetch(first.files)
+    origins = await source.origins(["a.yaml", "teams/b.yaml"])
+
+    assert first.texts == {"a.yaml": b"a: 1\n", "teams/b.yaml": b"b: 1\n"}
+    assert second.texts == {"a.yaml": b"a: 2\n"}
+    assert len(second.revision) == 64
+    assert second.revision == sha256.head()
+    assert [origins[name].subject for name in ("a.yaml", "teams/b.yaml")] == ["Change one", "Begin"]
+
+
+async def test_a_history_of_sha_256_that_is_rewritten_is_followed_and_noted_after_a_restart_too(sha256, data):
+    former = (await source_at(sha256.url, data).fetch({})).revision
+    sha256.write("Anew", {"a.yaml": "a: 3\n"}, force=True)
+
+    snapshot = await source_at(sha256.url, data).fetch({})
+
+    assert snapshot.texts == {"a.yaml": b"a: 3\n"}
+    assert [former[:12] in note for note in snapshot.notes] == [True]
+
+
+async def test_names_by_sha_256_cost_no_more_processes_once_they_are_known(sha256, data):
+    source = source_at(sha256.url, data)
+    first = await source.fetch({})
+    counts = [source.started]
+    second = await source.fetch(first.files)
+    counts.append(source.started)
+    sha256.write("Change one", {"a.yaml": "a: 2\n"})
+    await source.fetch(second.files)
+    counts.append(source.started)
+    restarted = source_at(sha256.url, data)
+    await restarted.fetch({})
+
+    assert counts == [4, 5, 8]  # the first fetch is tried twice
+    assert restarted.started == 3
+
+
+@pytest.mark.parametrize("formats", [("sha1", "sha256"), ("sha256", "sha1")], ids="-to-".join)
+async def test_a_repository_made_anew_in_another_object_format_is_followed(tmp_path, data, formats):
+    path = tmp_path / "repositories" / "repo.git"
+    former = Repository(path, object_format=formats[0])
+    former.write("Begin", {"a.yaml": "a: 1\n"})
+    source = source_at(former.url, data)
+    await source.fetch({})
+    former.remove()
+    anew = Repository(path, object_format=formats[1])
+    anew.write("Anew", {"a.yaml": "a: 2\n"})
+
+    snapshot = await fetched(source)
+
+    assert snapshot.texts == {"a.yaml": b"a: 2\n"}
+    assert snapshot.revision == anew.head()
 
 
 async def test_a_path_is_a_folder_of_the_repository(repository, data):
@@ -531,6 +601,60 @@ async def test_a_server_that_never_answers_is_given_up(data, scheme):
                 await source.fetch({})
 
     assert none_alive_for(data)
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Repository:
+    """A repository whose pack is long enough to be cut off: 300 kB that do not shrink much."""
+    made = Repository(tmp_path / "repositories" / "large.git")
+    made.write(
+        "Begin", {f"{number}.yaml": f"a: {hashlib.shake_256(bytes([number])).hexdigest(50_000)}" for number in range(6)}
+    )
+    return made
+
+
+async def test_a_server_that_goes_silent_within_a_fetch_is_given_up_long_before_the_fetch_is_over(large, data):
+    port = free_port()
+    with daemon(large.path.parent, port):
+        with SlowServer(port, at_most=100_000) as server:
+            url = f"git+git://127.0.0.1:{server.port}/large.git?ref=main"
+            source = source_at(url, data, limits=Limits(silence=1.0))
+            async with asyncio.timeout(10):
+                with pytest.raises(SourceUnavailableError, match="went silent: nothing has come for 1 s"):
+                    await source.fetch({})
+        assert none_alive_for(data)
+
+        assert len((await source_at(f"git+git://127.0.0.1:{port}/large.git?ref=main", data).fetch({})).texts) == 6
+
+
+async def test_a_server_that_is_slow_but_not_silent_is_waited_for(large, data):
+    port = free_port()
+    with (
+        daemon(large.path.parent, port),
+        SlowServer(port, at_most=1 << 30, piece=40_000, pause=0.3) as server,
+    ):
+        url = f"git+git://127.0.0.1:{server.port}/large.git?ref=main"
+        started = time.monotonic()
+        snapshot = await source_at(url, data, limits=Limits(silence=1.5)).fetch({})
+
+    assert time.monotonic() - started > 1.5
+    assert snapshot.revision == large.head()
+
+
+async def test_what_a_server_says_of_its_progress_is_no_reason(large, data):
+    port = free_port()
+    with daemon(large.path.parent, port), SlowServer(port, at_most=100_000) as server:
+        source = source_at(f"git+git://127.0.0.1:{server.port}/large.git?ref=main", data)
+        fetching = asyncio.create_task(source.fetch({}))
+        async with asyncio.timeout(10):
+            while not list(data.glob("git/*.git/objects/pack/tmp_*")):  # noqa: ASYNC110 - another process's state
+                await asyncio.sleep(0.01)
+        server.__exit__()  # in the middle of the pack
+        with pytest.raises(SourceUnavailableError) as failed:
+            await fetching
+
+    assert "%" not in str(failed.value)
+    assert "early EOF" in str(failed.value)
 
 
 async def test_without_git_the_reason_says_what_to_install(repository, data, monkeypatch):

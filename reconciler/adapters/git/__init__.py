@@ -35,9 +35,13 @@ _LARGE = f"is over {MAX_FILE_BYTES >> 20} MiB, or its content is not in the repo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds on what a repository may cost: seconds and bytes; ``depth`` is in commits, of the first fetch."""
+    """Bounds on what a repository may cost: seconds and bytes; ``depth`` is in commits, of the first fetch.
+
+    ``silence`` is for how long a server may send nothing at all.
+    """
 
     fetching: float = 600.0
+    silence: float = 60.0
     reading: float = 60.0
     fetched: int = 4 << 30
     listed: int = 64 << 20
@@ -82,7 +86,13 @@ class GitSource:
         if address.local is None:
             bounds = self._limits
             self._mirror = Mirror(
-                address, data_dir, token, within=bounds.fetching, largest=bounds.fetched, depth=bounds.depth
+                address,
+                data_dir,
+                token,
+                within=bounds.fetching,
+                largest=bounds.fetched,
+                depth=bounds.depth,
+                silence=bounds.silence,
             )
             self._git = self._mirror.git
         else:

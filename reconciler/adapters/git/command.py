@@ -23,6 +23,7 @@ from reconciler.errors import SourceError, SourceUnavailableError
 
 _MOST_SAID = 8192  # bytes of what git complains that are kept
 _STEP = 0.5  # seconds between looks of a watch
+_PROGRESS = re.compile(r"(remote: )?([A-Z][a-z]+ [a-z]+: +\d+(%|,|$)|Total \d+ \(delta )")
 TOKEN_VARIABLE = "RECONCILER_GIT_TOKEN"  # noqa: S105 - the name of a variable
 
 # What operators set for git as a whole and is theirs to say; everything else (GIT_DIR in a hook!) would mislead it.
@@ -88,7 +89,7 @@ class Git:
         within: float,
         most: int = 1 << 20,
         network: Mapping[str, str] | None = None,
-        watch: Callable[[], str] | None = None,
+        watch: Callable[[int], str] | None = None,
         allowed: Sequence[int] = (0,),
     ) -> tuple[int, bytes, str]:
         """Run a command to its end.
@@ -98,15 +99,16 @@ class Git:
             within: seconds after which it is ended.
             most: bytes that it may print.
             network: more configuration, for a command that may talk to the URL; ``None`` forbids it to talk at all.
-            watch: looked at now and then; says why the command must end, or nothing.
+            watch: asked now and then, with the number of bytes on standard error so far; says why the command must
+                end, or nothing.
             allowed: exit codes that are no error.
 
         Returns:
             Its exit code, what it printed, and what it said on standard error, fit to be shown.
 
         Raises:
-            SourceError: it printed too much, or the watch ended it.
-            SourceUnavailableError: it took too long, or failed.
+            SourceError: it printed too much.
+            SourceUnavailableError: it took too long, the watch ended it, or it failed.
         """
         with self.process(*arguments, within=within, network=network, watch=watch) as started:
             printed = _read(started.out, most)
@@ -125,7 +127,7 @@ class Git:
         *arguments: str,
         within: float,
         network: Mapping[str, str] | None = None,
-        watch: Callable[[], str] | None = None,
+        watch: Callable[[int], str] | None = None,
     ) -> Iterator[Started]:
         """Start a command to talk with; on leaving it is over, whatever it was doing."""
         if self._stopped:
@@ -186,12 +188,12 @@ class Git:
         return kept
 
     def _fit(self, said: str) -> str:
-        """The last lines of a complaint, without control characters and credentials."""
+        """The last lines of a complaint, without progress, control characters and credentials."""
         text = re.sub(r"://[^/@\s]+@", "://", said.replace("\r", "\n"))
         if self._token:
             text = text.replace(self._token, "…")
         lines = ["".join(c if c.isprintable() else " " for c in line).strip() for line in text.splitlines()]
-        return "; ".join([line for line in lines if line][-3:])[:500]
+        return "; ".join([line for line in lines if line and not _PROGRESS.match(line)][-3:])[:500]
 
 
 class Started:
@@ -209,11 +211,11 @@ class Started:
         self._over = threading.Event()
         self._said = ""
 
-    def watch(self, within: float, watch: Callable[[], str] | None) -> None:
+    def watch(self, within: float, watch: Callable[[int], str] | None) -> None:
         """End the process where it takes too long, or where the watch says so."""
         end = monotonic() + within
         while not self._over.wait(min(_STEP if watch else within, max(0.0, end - monotonic()))):
-            self.ended = (watch() if watch else "") or (
+            self.ended = (watch(os.fstat(self._complaints.fileno()).st_size) if watch else "") or (
                 f"git did not end within {within:g} s" if monotonic() >= end else ""
             )
             if self.ended:

@@ -11,10 +11,11 @@ import fcntl
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
+from urllib.parse import urlsplit
 
 from reconciler.adapters.git.address import GitAddress
 from reconciler.adapters.git.command import Git
@@ -25,6 +26,12 @@ _FILTER = f"blob:limit={MAX_FILE_BYTES + 1}"
 _MOST_PARTS = 2000  # loose objects and packs; beyond, a fresh copy is quicker to read
 _PACK = 10  # a pack is looked through for each object
 _CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
+# What git writes for a repository of another object format; see git-config(1), extensions.objectFormat.
+_CONFIG_OF_FORMAT = "[core]\n\trepositoryformatversion = 1\n\tbare = true\n[extensions]\n\tobjectformat = {format}\n"
+_USUAL_FORMAT = "sha1"
+_FORMAT = "format"  # the file in which the copy keeps its own
+_OTHER_FORMAT = re.compile(r"mismatched algorithms: client \w+; server (sha\d+)")
+_MOST_SAID = 16 << 20  # bytes of talk that a server may make of its progress
 _DAMAGE = re.compile(
     r"corrupt|bad object|unable to read|loose object|packfile|did not send all necessary|object file|truncated"
     r"|index file|bad tree|broken|shallow file|invalid sha1|not a git repository: '",
@@ -50,10 +57,19 @@ class Mirror:
         within: seconds that a fetch may take.
         largest: bytes that a fetch may bring.
         depth: commits of history that the first fetch brings.
+        silence: seconds without anything new after which a server is given up. Over HTTP, curl itself does that.
     """
 
-    def __init__(
-        self, address: GitAddress, data_dir: Path, token: str | None, *, within: float, largest: int, depth: int
+    def __init__(  # noqa: PLR0913 - named where it is made
+        self,
+        address: GitAddress,
+        data_dir: Path,
+        token: str | None,
+        *,
+        within: float,
+        largest: int,
+        depth: int,
+        silence: float,
     ) -> None:
         self._address = address
         slug = re.sub(r"[^A-Za-z0-9.]+", "-", address.url.partition("://")[2]).strip("-.")[-60:]
@@ -63,6 +79,7 @@ class Mirror:
         self._within = within
         self._largest = largest
         self._depth = depth
+        self._silence = None if urlsplit(address.url).scheme in ("http", "https") else silence
         self._ref = "refs/reconciler/" + hashlib.blake2b(address.ref.encode(), digest_size=6).hexdigest()
         self.former = ""
         """What the ref stood at before the last fetch, also that of an earlier process."""
@@ -78,7 +95,7 @@ class Mirror:
             self._make()
             self.former = _id_in(self.path / self._ref)
             try:
-                self._fetch()
+                self._fetch_in_its_format()
             except SourceUnavailableError as error:
                 raise self._worded(str(error)) from None
             return self._fetched()
@@ -90,6 +107,18 @@ class Mirror:
     def remove(self) -> None:
         """Throw the copy away; the next fetch makes it anew."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def _fetch_in_its_format(self) -> None:
+        """The first fetch finds out how the repository names its objects; so does one of a repository made anew."""
+        try:
+            self._fetch()
+        except SourceUnavailableError as error:
+            other = _OTHER_FORMAT.search(str(error))
+            if other is None:
+                raise
+            self.remove()
+            self._make(other[1])
+            self._fetch()
 
     def _fetch(self) -> None:
         plain = self.path / _PLAIN
@@ -109,9 +138,10 @@ class Mirror:
 
     def _fetch_with(self, *options: str, partial: Mapping[str, str] | None = None) -> None:
         network = {"remote.source.url": self._address.url, **(partial or {})}
-        arguments = ["fetch", "--quiet", "--no-tags", "--force", "--no-recurse-submodules", *options]
+        told = "--quiet" if self._silence is None else "--progress"
+        arguments = ["fetch", told, "--no-tags", "--force", "--no-recurse-submodules", *options]
         refspec = f"+{self._address.ref}:{self._ref}"
-        self.git.run(*arguments, "source", refspec, within=self._within, network=network, watch=self._too_large)
+        self.git.run(*arguments, "source", refspec, within=self._within, network=network, watch=self._watch())
 
     def _fetched(self) -> str:
         """What the fetch has written down (gitrevisions(7), FETCH_HEAD)."""
@@ -136,8 +166,12 @@ class Mirror:
             return SourceUnavailableError(f"{name}: the copy was damaged and is made anew ({said})")
         return SourceUnavailableError(f"{name}: cannot be fetched: {said}")
 
-    def _make(self) -> None:
-        """A bare repository, or what is left of an earlier one, made fit to be used."""
+    def _make(self, object_format: str = "") -> None:
+        """A bare repository, or what is left of an earlier one, made fit to be used.
+
+        Args:
+            object_format: how a new one names its objects; one that is here keeps its own.
+        """
         try:
             if self._parts() > _MOST_PARTS:
                 self.remove()
@@ -146,7 +180,8 @@ class Mirror:
                 for folder in ("objects/info", "objects/pack", "refs/heads"):
                     (self.path / folder).mkdir(parents=True)
                 (self.path / "HEAD").write_text("ref: refs/heads/none\n", encoding="ascii")
-            (self.path / "config").write_text(_CONFIG, encoding="ascii")
+                (self.path / _FORMAT).write_text(object_format or _USUAL_FORMAT, encoding="ascii")
+            (self.path / "config").write_text(self._config(), encoding="ascii")
             for ref in self.path.glob("refs/reconciler/*"):
                 if not _id_in(ref):  # half written when the machine stopped
                     ref.unlink()
@@ -160,12 +195,36 @@ class Mirror:
         objects = self.path / "objects"
         return sum(_PACK for _ in objects.glob("pack/*.pack")) + sum(32 for _ in objects.glob("0[0-7]/*"))
 
-    def _too_large(self) -> str:
+    def _config(self) -> str:
+        kept = self.path / _FORMAT
+        own = kept.read_text(encoding="ascii", errors="replace") if kept.exists() else _USUAL_FORMAT
+        return _CONFIG_OF_FORMAT.format(format=own) if re.fullmatch(r"sha(?!1\b)\d+", own) else _CONFIG
+
+    def _watch(self) -> Callable[[int], str]:
+        """What looks after a fetch: its size, and that anything comes at all."""
+        last, since = (-1, -1), monotonic()
+
+        def watch(said: int) -> str:
+            nonlocal last, since
+            brought = self._brought()
+            if brought > self._largest:
+                return f"the repository is too large: over {self._largest >> 20} MiB"
+            if said > _MOST_SAID:
+                return "the server talks without end"
+            if last != (brought, said):
+                last, since = (brought, said), monotonic()
+            if self._silence is not None and monotonic() - since >= self._silence:
+                return f"the server went silent: nothing has come for {self._silence:g} s"
+            return ""
+
+        return watch
+
+    def _brought(self) -> int:
         brought = 0
         for part in self.path.glob("objects/pack/tmp_*"):
             with suppress(OSError):
                 brought += part.stat().st_size
-        return f"the repository is too large: over {self._largest >> 20} MiB" if brought > self._largest else ""
+        return brought
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
