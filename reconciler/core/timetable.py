@@ -187,8 +187,11 @@ def spread(jitter: timedelta, seed: str) -> timedelta:
 def words(schedule: Schedule) -> str:
     """A schedule for people: ``every 15 minutes from 09:00 through 17:59 on Monday through Friday (Europe/Berlin)``.
 
-    The zone is always named, and so are the bounds, as wall time there.
+    The zone is always named, and so are the bounds, as wall time there, and the calendars. A job that follows another
+    one has no zone: ``after billing/nightly succeeds, except on holidays``.
     """
+    if schedule.after is not None:
+        return f"after {schedule.after.key} {_ENDS[schedule.after.on]}{_days_in_words(schedule)}"
     if schedule.cron is not None:
         said = _cron_in_words(schedule.cron)
     elif schedule.every is not None:
@@ -201,9 +204,19 @@ def words(schedule: Schedule) -> str:
         said += f", from {_shown(schedule.starts_at, schedule.zone)}"
     if schedule.ends_at is not None:
         said += f", until {_shown(schedule.ends_at, schedule.zone)}"
-    return f"{said} ({schedule.zone})"
+    return f"{said}{_days_in_words(schedule)} ({schedule.zone})"
 
 
+def _days_in_words(schedule: Schedule) -> str:
+    """``, only on business-days, except on holidays``; empty for every day."""
+    said = ""
+    for word, joining, calendars in (("only", " or ", schedule.only), ("except", " and ", schedule.but_not)):
+        if calendars:
+            said += f", {word} on {joining.join(calendar.name for calendar in calendars)}"
+    return said
+
+
+_ENDS = {"success": "succeeds", "failure": "fails", "completion": "ends"}
 _UNIT = r"second|minute|hour|day of month|month|day of week"
 _NUMBERS = {
     word: number
