@@ -420,6 +420,15 @@ class TestReuse:
         changed = build(files | parsed(c=api(name="other")), after)
         assert [key.api for key in after.jobs if changed.jobs[key] is not after.jobs[key]] == ["other"]
 
+    @pytest.mark.parametrize("place", ["ab", "c"])
+    def test_a_name_that_is_taken_by_a_new_file_is_taken_wherever_that_one_stands(self, place):
+        files = parsed(a=application(), b=api())
+        before = build(files)
+        files |= parsed(**{place: api()})
+        after = build(files, before)
+        assert after == build(files)
+        assert len(after.held["billing"]) == 2
+
     def test_an_application_that_changes_changes_its_jobs(self):
         files = parsed(a=application(), b=api())
         before = build(files)
