@@ -88,6 +88,20 @@ def test_two_revisions_are_compared(repository):
     assert not (repository.path / ".reconciler").exists(), "a plan leaves nothing behind"
 
 
+@pytest.mark.parametrize("steps", ["feature~1", "feature^", "HEAD~1", "@~"])
+def test_a_revision_may_be_named_by_steps_from_another(repository, steps):
+    ended = plan("--from", steps, "--to", "HEAD", "--output", "json", cwd=repository.path)
+    assert (ended.code, ended.json["summary"]["change"]) == (2, 1), ended.text
+    assert ended.json["from"]["revision"] == repository.git("rev-parse", "main")
+
+
+def test_more_steps_than_there_are_commits_lead_nowhere(repository):
+    ended = plan("--from", "feature~9", cwd=repository.path)
+    assert ended.code == 1, ended.text
+    assert "there is no branch, tag or commit feature~9" in ended.text
+    assert plan("--from", "main", "--to=-x~1", cwd=repository.path).code == 1
+
+
 def test_without_to_the_plan_leads_to_what_is_here_now(repository):
     write(repository.path / "manifests", name="prices")
     ended = plan("--from", "feature", "--output", "json", "--max-prune", "100%", cwd=repository.path)

@@ -20,6 +20,8 @@ _HELPER = re.compile(r"[A-Za-z0-9]+::")
 _SCP = re.compile(r"[\w.-]+@[\w.-]+:(?!/)")
 # git check-ref-format(1): what no ref may hold.
 _BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^/|/$|\.$|^@$")
+# gitrevisions(7), as far as it names one commit by steps from a ref: main~2, HEAD^, @{upstream}.
+_STEPS = re.compile(r"(?P<ref>.*?)(?P<at>@\{(?:u|upstream|push|-?\d{1,9})\})?(?P<steps>(?:[~^]\d{0,9})*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,7 @@ class GitAddress:
 
     Attributes:
         url: what git fetches from; empty where the repository is read in its place.
-        ref: branch, tag, commit or ``HEAD``.
+        ref: branch, tag, commit or ``HEAD``; where it is read in its place also with steps from there, as ``main~1``.
         path: the folder or file of manifests within it, with ``/``; empty for all of it.
         local: the work tree's or bare repository's folder, for one that is read in its place.
     """
@@ -62,7 +64,7 @@ def address_of(text: str, ref: str | None) -> GitAddress | None:
         )
     if ref is None:
         return GitAddress(url="", ref="HEAD", path="", local=Path(text)) if _is_bare(Path(text)) else None
-    return _in_place(Path(text), _checked_ref(ref))
+    return _in_place(Path(text), _checked_revision(ref))
 
 
 def _remote(text: str, ref: str | None) -> GitAddress:
@@ -106,9 +108,26 @@ def _check_host(scheme: str, netloc: str, host: str, path: str, *, has_password:
 
 
 def _checked_ref(ref: str) -> str:
-    if not ref or ref.startswith("-") or _BAD_REF.search(ref):
-        raise SettingsError(f"{ref!r} is no name of a branch, tag or commit")
+    if not _is_ref(ref):
+        steps = _STEPS.fullmatch(ref)
+        hint = (
+            "; steps from one, such as main~1, are only for a repository on this machine"
+            if steps and (steps["at"] or steps["steps"])
+            else ""
+        )
+        raise SettingsError(f"{ref!r} is no name of a branch, tag or commit{hint}")
     return ref
+
+
+def _checked_revision(text: str) -> str:
+    match = _STEPS.fullmatch(text)
+    if match is None or not (match["ref"] == "@" or (match["at"] and not match["ref"]) or _is_ref(match["ref"])):
+        raise SettingsError(f"{text!r} is no name of a branch, tag or commit, nor steps from one, such as main~1")
+    return text
+
+
+def _is_ref(text: str) -> bool:
+    return bool(text) and not text.startswith("-") and not _BAD_REF.search(text)
 
 
 def _checked_path(path: str) -> str:

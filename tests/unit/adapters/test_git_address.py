@@ -175,6 +175,37 @@ def test_the_path_need_not_exist_in_the_work_tree_only_at_the_ref(tmp_path):
     assert address.path == "only/there"
 
 
+@pytest.mark.parametrize(
+    "ref", ["main~1", "main^", "HEAD~2^2~", "v1.0^", "feature/x~3", "@", "@~1", "@{upstream}", "main@{1}", "@{-1}~1"]
+)
+def test_steps_from_a_ref_name_a_commit_of_a_repository_on_this_machine(tmp_path, ref):
+    a_repository(tmp_path, bare=True)
+
+    assert address_of(str(tmp_path), ref).ref == ref
+
+
+@pytest.mark.parametrize("ref", ["main~1", "main^", "main@{1}", "HEAD~"])
+def test_steps_from_a_ref_of_another_machine_are_refused_with_the_reason(ref):
+    for text, beside in ((f"git+https://example.com/repo?ref={ref}", None), ("git+file:///srv/repo.git", ref)):
+        with pytest.raises(SettingsError, match="only for a repository on this machine"):
+            address_of(text, beside)
+
+
+BAD_REVISIONS = [
+    *("-x~1", "--output=x^", "~1", "^main", "main..HEAD~1", "main~1..", "main...HEAD", "main~1:secret", ":/text"),
+    *("main^{/text}", "main^{tree}", "main^@", "main^!", "main^-", "main~-1", "main~1 HEAD", "main~1\n", "../main~1"),
+    *("main@{yesterday}", "main~" + "9" * 10, "@{upstream}main", "@@{1}x"),
+]
+
+
+@pytest.mark.parametrize("ref", BAD_REVISIONS)
+def test_what_names_more_than_one_commit_or_anything_else_is_refused(tmp_path, ref):
+    a_repository(tmp_path, bare=True)
+
+    with pytest.raises(SettingsError, match="branch, tag or commit, nor steps from one"):
+        address_of(str(tmp_path), ref)
+
+
 @pytest.mark.parametrize("ref", ["-x", "a b", "", "a..b", "--output=x"])
 def test_a_bad_ref_beside_a_path_is_refused(tmp_path, ref):
     a_repository(tmp_path, bare=False)
