@@ -17,11 +17,13 @@ from datetime import UTC, datetime, timedelta
 from reconciler.core.model import (
     ApplicationState,
     Drift,
+    Era,
     Expectation,
     FreezeWindow,
     HttpRequest,
     Job,
     JobKey,
+    Lease,
     Outcome,
     Pause,
     Process,
@@ -35,7 +37,7 @@ from reconciler.core.model import (
     Tally,
 )
 from reconciler.core.renames import carried_by
-from reconciler.errors import StoreError, StoreUnavailableError
+from reconciler.errors import DeposedError, StoreError, StoreUnavailableError
 from reconciler.ports import Alignment, OnDamaged, OnDue
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)  # a Monday
@@ -69,11 +71,13 @@ async def settle(turns: int = 50) -> None:
 class FakeClock:
     """A clock that stands until it is moved; ``advance`` wakes sleepers in order of their time.
 
+    ``jump`` sets the wall clock alone.
+
     ``drifted`` is what ``drift`` answers; ``realign`` empties it and counts in ``realigned``.
     """
 
     def __init__(self, now: datetime = START) -> None:
-        self._now = now
+        self._begin = self._now = now
         self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
         self._on_due: OnDue | None = None
@@ -82,9 +86,17 @@ class FakeClock:
         self.slept: list[timedelta] = []
         self.drifted: list[Drift] = []
         self.realigned = 0
+        self._jumped = timedelta(0)
 
     def now(self) -> datetime:
-        return self._now
+        return self._now + self._jumped
+
+    def steady(self) -> timedelta:
+        return self._now - self._begin
+
+    def jump(self, delta: timedelta) -> None:
+        """Set the wall clock, forward or back; no time passes, and nobody is woken."""
+        self._jumped += delta
 
     async def sleep(self, delay: timedelta) -> None:
         self.slept.append(delay)
@@ -119,7 +131,7 @@ class FakeClock:
     def due(self, *names: str, at: datetime | None = None) -> None:
         """Say that these jobs (``application/api``) are due, at the present instant unless told."""
         assert self._on_due is not None, "the clock was not started"
-        self._on_due(at or self._now, [JobKey.parse(name) for name in names])
+        self._on_due(at or self.now(), [JobKey.parse(name) for name in names])
 
     def align(self, jobs: Iterable[StoredJob]) -> Alignment:
         wanted = {job.key: job for job in jobs if not job.job.suspend}
@@ -129,7 +141,7 @@ class FakeClock:
         return Alignment(added=len(wanted) - kept, removed=removed, kept=kept)
 
     def next_due(self, key: JobKey) -> datetime | None:
-        return self._now + timedelta(minutes=1) if key in self.aligned else None
+        return self.now() + timedelta(minutes=1) if key in self.aligned else None
 
     def drift(self) -> Sequence[Drift]:
         return list(self.drifted)
@@ -208,9 +220,12 @@ class MemoryStore:
     ``away`` makes every verb raise; ``lose_answers`` makes the next so many writes happen and then raise, as when the
     database's reply is lost. ``calls`` counts verbs, ``batches`` notes the sizes of claims and finishes.
     ``damaged_jobs`` (id -> why) are records of jobs that cannot be read, until they are written anew or removed.
+    ``clock`` is what the lease is judged by: its steady time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: FakeClock | None = None) -> None:
+        self.clock = clock or FakeClock()
+        self.stored_lease: Lease | None = None
         self.away = False
         self.lose_answers = 0
         self.calls: Counter[str] = Counter()
@@ -220,6 +235,7 @@ class MemoryStore:
         self.stored_applications: dict[str, ApplicationState] = {}
         self.stored_windows: dict[str, FreezeWindow] = {}
         self.stored_pauses: dict[str, Pause] = {}
+        self.stored_eras: dict[str, Era] = {}
         self.carried: dict[str, str] = {}
         self.reports: dict[str, SyncReport] = {}
         self.stored_runs: dict[str, Run] = {}
@@ -277,14 +293,18 @@ class MemoryStore:
         windows: Iterable[FreezeWindow] = (),
         removed_windows: Iterable[str] = (),
         renamed: Mapping[JobKey, JobKey] | None = None,
+        eras: Iterable[Era] = (),
+        term: int | None = None,
     ) -> None:
         jobs, removed_jobs = list(jobs), list(removed_jobs)
         applications, removed_applications = list(applications), list(removed_applications)
-        windows, removed_windows = list(windows), list(removed_windows)
-        if not any((jobs, removed_jobs, applications, removed_applications, windows, removed_windows, renamed)):
+        windows, removed_windows, eras = list(windows), list(removed_windows), list(eras)
+        if not any((jobs, removed_jobs, applications, removed_applications, windows, removed_windows, renamed, eras)):
             return
         await self._enter("apply")
+        self._must_lead(term)
         self._carry_over(renamed or {}, jobs)
+        self._add_eras(eras, carried_by(renamed or {}, jobs))
         self.stored_jobs.update({job.key: job for job in jobs})
         self.stored_applications.update({state.name: state for state in applications})
         self.stored_windows.update({window.name: window for window in windows})
@@ -309,6 +329,16 @@ class MemoryStore:
             if new is not None and (mark is None or self.carried.get(pause.id) != mark):
                 self.stored_pauses[pause.id] = replace(pause, application=new.application, api=new.api)
                 self.carried[pause.id] = mark or ""
+        for era_id, era in list(self.stored_eras.items()):
+            if era.key in renamed and (mark is None or self.carried.get(era_id) != mark):
+                self.stored_eras[era_id] = replace(era, key=renamed[era.key])
+                self.carried[era_id] = mark or ""
+
+    def _add_eras(self, eras: Iterable[Era], mark: str | None) -> None:
+        for era in eras:
+            if era.id not in self.stored_eras:
+                self.stored_eras[era.id] = era
+                self.carried[era.id] = mark or ""
 
     async def windows(self) -> Sequence[FreezeWindow]:
         await self._enter("windows")
@@ -339,8 +369,46 @@ class MemoryStore:
         ids = sorted((i for i in self.reports if before is None or i < before), reverse=True)
         return [self.reports[i] for i in ids[:limit]]
 
-    async def claim(self, runs: Sequence[Run]) -> frozenset[str]:
+    def _store_time(self) -> datetime:
+        return START + self.clock.steady()
+
+    async def lease(self) -> Lease | None:
+        await self._enter("lease")
+        lease = self.stored_lease
+        return None if lease is None else replace(lease, expired=lease.expires_at <= self._store_time())
+
+    async def lead(self, process_id: str, span: timedelta, accounted_until: datetime) -> Lease:
+        await self._enter("lead")
+        now, lease = self._store_time(), self.stored_lease
+        if lease is None:
+            lease = Lease(
+                holder=process_id, term=1, since=now, expires_at=now + span,
+                accounted_from=accounted_until, accounted_until=accounted_until,
+            )  # fmt: skip
+        elif lease.holder == process_id:
+            lease = replace(lease, expires_at=now + span, accounted_until=accounted_until)
+        elif not lease.holder or lease.expires_at <= now:
+            lease = replace(lease, holder=process_id, term=lease.term + 1, since=now, expires_at=now + span)
+        self.stored_lease = lease
+        self._leave()
+        return lease
+
+    async def resign(self, process_id: str, accounted_until: datetime) -> None:
+        await self._enter("resign")
+        lease = self.stored_lease
+        if lease is not None and lease.holder == process_id:
+            self.stored_lease = replace(
+                lease, holder="", expires_at=self._store_time(), accounted_until=accounted_until
+            )
+        self._leave()
+
+    def _must_lead(self, term: int | None) -> None:
+        if term is not None and self.stored_lease is not None and self.stored_lease.term > term:
+            raise DeposedError(f"another process leads by now, with term {self.stored_lease.term}; ours was {term}")
+
+    async def claim(self, runs: Sequence[Run], *, term: int | None = None) -> frozenset[str]:
         await self._enter("claim")
+        self._must_lead(term if runs else None)
         self.batches.append(("claim", len(runs)))
         for run in runs:
             self.stored_runs.setdefault(run.id, run)
@@ -355,9 +423,13 @@ class MemoryStore:
         self.batches.append(("finish", len(runs)))
         for run in runs:
             stored = self.stored_runs.get(run.id)
-            if stored is not None and stored.outcome is Outcome.RUNNING:
+            if stored is not None and stored.outcome is Outcome.RUNNING and stored.term <= run.term:
                 self.stored_runs[run.id] = run
         self._leave()
+
+    async def run_ids(self, since: datetime) -> frozenset[str]:
+        await self._enter("run_ids")
+        return frozenset(run.id for run in self.stored_runs.values() if run.slot >= since)
 
     async def run(self, run_id: str) -> Run | None:
         await self._enter("run")

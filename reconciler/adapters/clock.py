@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -70,6 +71,11 @@ class ApsClock:
     def now(self) -> datetime:
         """The present instant, aware, UTC, in whole milliseconds."""
         return whole_milliseconds(self._read())
+
+    def steady(self) -> timedelta:
+        """Time since the machine has booted, its sleep included where it has such a clock; nobody can set it."""
+        clock = getattr(time, "CLOCK_BOOTTIME", None)  # clock_gettime(2), Linux
+        return timedelta(seconds=time.monotonic() if clock is None else time.clock_gettime(clock))
 
     async def sleep(self, delay: timedelta) -> None:
         """Wait; a delay of zero or less returns at the next turn."""

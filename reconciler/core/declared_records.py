@@ -1,4 +1,4 @@
-"""What the stores write of what is declared: jobs, Applications and freeze windows as plain documents, and back.
+"""What the stores write of what is declared: jobs, eras, Applications, freeze windows as plain documents, and back.
 
 The rules are those of ``core.records``, which holds the other records. ``docs/state.md`` describes every field.
 
@@ -19,6 +19,7 @@ from reconciler.core.fields import (
     newer,
     number,
     part,
+    parts,
     span,
     text,
     texts,
@@ -26,13 +27,18 @@ from reconciler.core.fields import (
     whole,
 )
 from reconciler.core.model import (
+    After,
     ApplicationState,
+    Calendar,
     Commit,
+    Era,
     Expectation,
     FreezeWindow,
     HttpRequest,
     Job,
     JobKey,
+    Rate,
+    Retention,
     RetryPolicy,
     Schedule,
     StoredJob,
@@ -72,6 +78,8 @@ def encode_job(stored: StoredJob) -> Document:
         "jitter": declared(job.jitter),
         "suspend": job.suspend,
         "maxConcurrency": job.max_concurrency,
+        "maxRate": None if job.max_rate is None else {"calls": job.max_rate.calls, "per": declared(job.max_rate.per)},
+        "stopAfterFailures": job.stop_after_failures,
         "file": utf8(job.file),
         "line": job.line,
         "digest": job.digest,
@@ -92,6 +100,34 @@ def _schedule_document(schedule: Schedule) -> Document:
         "timeZone": schedule.zone,
         "startsAt": schedule.starts_at,
         "endsAt": schedule.ends_at,
+        "after": None if schedule.after is None else {"job": str(schedule.after.key), "on": schedule.after.on},
+        "except": [_calendar_document(calendar) for calendar in schedule.but_not],
+        "only": [_calendar_document(calendar) for calendar in schedule.only],
+    }
+
+
+def _calendar_document(calendar: Calendar) -> Document:
+    return {
+        "name": calendar.name,
+        "timeZone": calendar.zone,
+        "dates": list(calendar.dates),
+        "weekly": list(calendar.weekly),
+        "ranges": [{"from": first, "to": last} for first, last in calendar.ranges],
+    }
+
+
+def encode_era(era: Era) -> Document:
+    """An era of a job's schedule as a document."""
+    return {
+        "_id": era.id,
+        "job": str(era.key),
+        "application": era.key.application,
+        "api": era.key.api,
+        "begin": era.begin,
+        "schedule": None if era.schedule is None else _schedule_document(era.schedule),
+        "revision": era.revision,
+        "file": utf8(era.file),
+        "line": era.line,
     }
 
 
@@ -117,6 +153,15 @@ def encode_application(state: ApplicationState) -> Document:
         "since": state.since,
         "revision": state.revision,
         "prune": state.prune,
+        "history": None if state.history is None else _retention_document(state.history),
+    }
+
+
+def _retention_document(retention: Retention) -> Document:
+    return {
+        "keepFor": declared(retention.keep_for),
+        "keepFailuresFor": declared(retention.keep_failures_for),
+        "keepPerJob": retention.keep_per_job,
     }
 
 
@@ -174,6 +219,8 @@ def read_job(document: Document) -> StoredJob:
         jitter=span(document, "jitter"),
         suspend=flag(document, "suspend"),
         max_concurrency=maybe(whole, document, "maxConcurrency"),
+        max_rate=maybe_newer(_rate, document, "maxRate"),
+        stop_after_failures=maybe_newer(whole, document, "stopAfterFailures"),
         file=text(document, "file"),
         line=whole(document, "line"),
         digest=text(document, "digest"),
@@ -200,6 +247,49 @@ def _schedule(document: Document) -> Schedule:
         zone=text(document, "timeZone"),
         starts_at=maybe(instant, document, "startsAt"),
         ends_at=maybe(instant, document, "endsAt"),
+        after=maybe_newer(_after, document, "after"),
+        but_not=tuple(map(_calendar, newer(parts, document, "except", []))),
+        only=tuple(map(_calendar, newer(parts, document, "only", []))),
+    )
+
+
+def _after(document: Document, name: str) -> After:
+    after = part(document, name)
+    application, slash, api = text(after, "job").partition("/")
+    if not slash:
+        raise ValueError(f"{application!r} names no job")
+    return After(key=JobKey(application, api), on=text(after, "on"))
+
+
+def _calendar(document: Document) -> Calendar:
+    return Calendar(
+        name=text(document, "name"),
+        zone=text(document, "timeZone"),
+        dates=texts(document, "dates"),
+        weekly=texts(document, "weekly"),
+        ranges=tuple((text(days, "from"), text(days, "to")) for days in parts(document, "ranges")),
+    )
+
+
+def _rate(document: Document, name: str) -> Rate:
+    rate = part(document, name)
+    return Rate(whole(rate, "calls"), span(rate, "per"))
+
+
+@naming("era")
+def decode_era(document: Document) -> Era:
+    """Read an era back; after a renaming its ``_id`` still names the job by which it began.
+
+    Raises:
+        StoreError: naming it, where something is missing or of the wrong type.
+    """
+    return Era(
+        key=JobKey(text(document, "application"), text(document, "api")),
+        begin=instant(document, "begin"),
+        schedule=None if document["schedule"] is None else _schedule(part(document, "schedule")),
+        revision=text(document, "revision"),
+        file=text(document, "file"),
+        line=whole(document, "line"),
     )
 
 
@@ -234,6 +324,16 @@ def decode_application(document: Document) -> ApplicationState:
         since=instant(document, "since"),
         revision=newer(text, document, "revision", ""),
         prune=newer(text, document, "prune", ""),
+        history=maybe_newer(_retention, document, "history"),
+    )
+
+
+def _retention(document: Document, name: str) -> Retention:
+    history = part(document, name)
+    return Retention(
+        keep_for=span(history, "keepFor"),
+        keep_failures_for=span(history, "keepFailuresFor"),
+        keep_per_job=whole(history, "keepPerJob"),
     )
 
 

@@ -1,4 +1,4 @@
-"""What the stores write: runs, sync reports, pauses, processes as plain documents, and back.
+"""What the stores write: runs, sync reports, pauses, processes, the lease as plain documents, and back.
 
 A document is a dict of JSON's types and aware datetimes, named in camelCase like a manifest, because people read it
 with a database's shell; ``_id`` names the record. Spans of time that a manifest declares are written as there
@@ -35,6 +35,7 @@ from reconciler.core.model import (
     Cause,
     Drift,
     JobKey,
+    Lease,
     Outcome,
     Pause,
     Process,
@@ -42,7 +43,9 @@ from reconciler.core.model import (
     SyncReport,
 )
 
-SCHEMA_VERSION = 2  # of these documents; a store that holds a higher one was written by a newer reconciler
+SCHEMA_VERSION = 3  # of these documents; a store that holds a higher one was written by a newer reconciler
+
+LEADER = "leader"  # the name of the one lease
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -96,6 +99,11 @@ def encode_run(run: Run) -> Document:
         "line": run.line,
         "delivery": run.delivery,
         "overrides": list(run.overrides),
+        "term": run.term,
+        "slots": run.slots,
+        "through": run.through,
+        "upstream": run.upstream,
+        "correlation": run.correlation,
     }
 
 
@@ -166,6 +174,19 @@ def encode_process(process: Process) -> Document:
     }
 
 
+def encode_lease(lease: Lease) -> Document:
+    """The lease as a document; whether it has expired is not written, but found out in reading."""
+    return {
+        "_id": LEADER,
+        "holder": lease.holder,
+        "term": lease.term,
+        "since": lease.since,
+        "expiresAt": lease.expires_at,
+        "accountedFrom": lease.accounted_from,
+        "accountedUntil": lease.accounted_until,
+    }
+
+
 def encode_token(token: str, fingerprint: str, run_id: str, at: datetime) -> Document:
     """What a client's ``Idempotency-Key`` stands for, as a document."""
     return {"_id": token, "fingerprint": fingerprint, "runId": run_id, "at": at}
@@ -199,6 +220,11 @@ def decode_run(document: Document) -> Run:
         line=whole(document, "line"),
         delivery=text(document, "delivery"),
         overrides=texts(document, "overrides"),
+        term=newer(whole, document, "term", 0),
+        slots=newer(whole, document, "slots", 1),
+        through=maybe_newer(instant, document, "through"),
+        upstream=newer(text, document, "upstream", ""),
+        correlation=newer(text, document, "correlation", ""),
     )
 
 
@@ -296,6 +322,24 @@ def decode_process(document: Document) -> Process:
         listen=text(document, "listen"),
         started_at=instant(document, "startedAt"),
         seen_at=instant(document, "seenAt"),
+    )
+
+
+@naming("lease")
+def decode_lease(document: Document) -> Lease:
+    """Read the lease back; ``expired`` is the store's to add.
+
+    Raises:
+        StoreError: naming it, where something is missing or of the wrong type.
+    """
+    return Lease(
+        holder=text(document, "holder"),
+        term=whole(document, "term"),
+        since=instant(document, "since"),
+        expires_at=instant(document, "expiresAt"),
+        accounted_from=instant(document, "accountedFrom"),
+        accounted_until=instant(document, "accountedUntil"),
+        expired=newer(flag, document, "expired", default=False),
     )
 
 

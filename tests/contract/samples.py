@@ -133,7 +133,7 @@ def pause_of(pause_id: str, target: str = "") -> Pause:
     )
 
 
-def claim_of(
+def claim_of(  # noqa: PLR0913 - whatever a test wants to say of a claim
     job: str = "billing/nightly",
     slot: datetime = START,
     *,
@@ -141,6 +141,7 @@ def claim_of(
     claimed_at: datetime = START + timedelta(milliseconds=12),
     cause: Cause = Cause.SCHEDULE,
     nonce: str = "",
+    term: int = 0,
 ) -> Run:
     """A run that has been claimed and has not ended."""
     key = JobKey.parse(job)
@@ -157,6 +158,7 @@ def claim_of(
         line=12,
         delivery="atMostOnce",
         overrides=("query.limit", "headers.X-Odd.$name"),
+        term=term,
     )
 
 

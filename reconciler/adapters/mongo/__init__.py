@@ -19,31 +19,37 @@ from typing import TypeVar, cast
 import bson
 import pymongo
 from bson.errors import BSONError
-from pymongo import AsyncMongoClient, DeleteOne, ReplaceOne
+from pymongo import AsyncMongoClient, DeleteOne, ReplaceOne, ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
+from reconciler.adapters.mongo import leading
 from reconciler.adapters.mongo.address import Address
 from reconciler.adapters.mongo.applying import (
     Write,
+    addition,
+    carried_eras,
     carried_pauses,
     carried_runs,
     documents,
     removals,
     replacement,
 )
-from reconciler.adapters.mongo.refusals import taken, translation
+from reconciler.adapters.mongo.refusals import DUPLICATE, taken, translation
 from reconciler.adapters.mongo.schema import CODEC, prepare
 from reconciler.core import declared_records as declared
 from reconciler.core import records
+from reconciler.core.fencing import standing
 from reconciler.core.fields import Document
 from reconciler.core.known_jobs import KnownJobs
 from reconciler.core.model import (
     ApplicationState,
+    Era,
     FreezeWindow,
     JobKey,
+    Lease,
     Outcome,
     Pause,
     Process,
@@ -53,14 +59,18 @@ from reconciler.core.model import (
     SyncReport,
     Tally,
 )
+from reconciler.core.records import LEADER
 from reconciler.core.renames import carried_by
-from reconciler.errors import StoreError
+from reconciler.errors import DeposedError, StoreError, StoreUnavailableError
 from reconciler.ports import OnDamaged
 
 _LONG = 300.0  # seconds: clearing away takes its time
 _KEPT_REPORTS = 1000
 _BATCH = 1000  # runs removed or jobs read by one command, so that a claim never waits long
 _RENAMED = 50  # jobs whose runs one command carries over: it must answer in time, however many runs they have
+_RACES = 3  # tries of what fails only where another process does the same at once
+_CLAIMED = 5000  # runs that one command claims under a term: it is one document, of 16 MB at most
+_IDS = 10_000  # ids in one answer
 
 _Record = TypeVar("_Record")
 
@@ -170,16 +180,29 @@ class MongoStore:
         windows: Iterable[FreezeWindow] = (),
         removed_windows: Iterable[str] = (),
         renamed: Mapping[JobKey, JobKey] | None = None,
+        eras: Iterable[Era] = (),
+        term: int | None = None,
     ) -> None:
         """Carry runs over, write these jobs, Applications and windows whole, and remove those.
+
+        With a term, the lease is written first, on the condition that nobody has led after it. The writes that follow
+        are looked at no more: of a process that is stopped right between, some may come after its successor's first.
+        They say what its revision declares, and the next sync of the successor finds and mends them.
 
         Runs come first, while the stored jobs still say that there is something to rename. Applications come before
         their jobs and go after them, so that a crash in between leaves no job without its Application, and windows
         before the jobs that they freeze; the same call again completes it.
+
+        Raises:
+            DeposedError: somebody has led after this term; nothing was written.
         """
-        jobs = list(jobs)
+        jobs, eras = list(jobs), list(eras)
+        mark = carried_by(renamed or {}, jobs)
+        if term is not None:
+            await self._must_lead(term)
         if renamed:
-            await self._carry_over(renamed, carried_by(renamed, jobs))
+            await self._carry_over(renamed, mark)
+        await self._bulk("eras", [addition(declared.encode_era(era), mark) for era in eras])
         await self._bulk("applications", [replacement(declared.encode_application(state)) for state in applications])
         await self._bulk("windows", [replacement(declared.encode_window(window)) for window in windows])
         await self._bulk("jobs", [replacement(declared.encode_job(stored)) for stored in jobs])
@@ -187,12 +210,21 @@ class MongoStore:
         await self._bulk("windows", removals(removed_windows))
         await self._bulk("applications", removals(removed_applications))
 
+    async def _must_lead(self, term: int) -> None:
+        collection = self._collection("leases")
+        with self._translated():
+            written = await collection.update_one(leading.under(term), {"$currentDate": {"appliedAt": True}})
+            if not written.matched_count:
+                lease = await collection.find_one(leading.THE_LEASE)
+                raise self._deposed(None if lease is None else lease.get("term"), term)
+
     async def _carry_over(self, renamed: Mapping[JobKey, JobKey], mark: str | None) -> None:
         pairs = list(renamed.items())
         for start in range(0, len(pairs), _RENAMED):
             some = dict(pairs[start : start + _RENAMED])
             await self._bulk("runs", carried_runs(some, mark))
             await self._bulk("pauses", carried_pauses(some, mark))
+            await self._bulk("eras", carried_eras(some, mark))
 
     async def windows(self) -> Sequence[FreezeWindow]:
         """Every freeze window, ordered by name."""
@@ -220,43 +252,124 @@ class MongoStore:
         condition = {} if before is None else {"_id": {"$lt": before}}
         return await self._newest("syncs", condition, records.decode_report, limit)
 
+    # --- the lead
+
+    async def lease(self) -> Lease | None:
+        """Who leads; ``None`` where nobody ever has."""
+        with self._translated():
+            found = await (await self._collection("leases").aggregate(leading.READING)).to_list()
+        return records.decode_lease(found[0]) if found else None
+
+    async def lead(self, process_id: str, span: timedelta, accounted_until: datetime) -> Lease:
+        """Take the lease or renew it, in one command; it is ours if its ``holder`` says so.
+
+        A command that comes twice, because its answer was lost, finds the lease as it has left it.
+        """
+        change, collection = leading.taking(process_id, span, accounted_until), self._collection("leases")
+        with self._translated():
+            for _ in range(_RACES):
+                try:
+                    lease = await collection.find_one_and_update(
+                        leading.THE_LEASE, change, upsert=True, return_document=ReturnDocument.AFTER
+                    )
+                except DuplicateKeyError:  # two made the first lease at once, and the other one was faster
+                    continue
+                return records.decode_lease(lease or {})
+        raise StoreUnavailableError(f"{self._address.place}: the lease cannot be written now")
+
+    async def resign(self, process_id: str, accounted_until: datetime) -> None:
+        """Give the lease up, if it is ours, so that another process can take it at once."""
+        ours = {**leading.THE_LEASE, "holder": process_id}
+        with self._translated():
+            await self._collection("leases").update_one(ours, leading.resigning(accounted_until))
+
     # --- runs
 
-    async def claim(self, runs: Sequence[Run]) -> frozenset[str]:
-        """Insert runs that do not exist yet, in one unordered batch; the ids that are ours."""
+    async def claim(self, runs: Sequence[Run], *, term: int | None = None) -> frozenset[str]:
+        """Insert runs that do not exist yet, in one unordered batch; the ids that are ours.
+
+        With a term, a batch takes two round trips: the server looks at the lease and inserts in one aggregate, and is
+        then asked whose claims stand. Between its look and its last insert another process may take the lease over, for
+        as long as that one command runs: the claim of a slot that the new leader has not claimed may then be a moment
+        late. Never do both get one slot: the unique ``_id`` decides.
+
+        Raises:
+            DeposedError: somebody has led after this term, or the lease is gone; nothing was inserted.
+        """
         if not runs:
             return frozenset()
         with self._translated():
-            try:
-                await self._collection("runs").insert_many([records.encode_run(run) for run in runs], ordered=False)
-            except BulkWriteError as error:
-                places = taken(error)
-            else:
-                places = set()
-            inserted = frozenset(run.id for place, run in enumerate(runs) if place not in places)
-            return inserted | await self._claimed_before([runs[place] for place in places])
+            return await (self._claim(runs) if term is None else self._claim_fenced(runs, term))
+
+    async def _claim(self, runs: Sequence[Run]) -> frozenset[str]:
+        try:
+            await self._collection("runs").insert_many([records.encode_run(run) for run in runs], ordered=False)
+        except BulkWriteError as error:
+            places = taken(error)
+        else:
+            places = set()
+        inserted = frozenset(run.id for place, run in enumerate(runs) if place not in places)
+        return inserted | await self._claimed_before([runs[place] for place in places])
 
     async def _claimed_before(self, runs: Sequence[Run]) -> frozenset[str]:
         """Those runs that stand in the store as our own claim, whose answer was lost."""
         if not runs:
             return frozenset()
-        seen = ReadConcern("majority" if self._replicated else "local")  # not what a failover would take back
-        collection = self._collection("runs").with_options(read_concern=seen)
-        claims = {(run.id, run.owner, run.claimed_at) for run in runs}
-        stored = collection.find({"_id": {"$in": [run.id for run in runs]}}, {"owner": 1, "claimedAt": 1})
-        return frozenset(
-            [
-                found["_id"]
-                async for found in stored
-                if (found["_id"], found.get("owner"), found.get("claimedAt")) in claims
-            ]
+        condition = {"_id": {"$in": [run.id for run in runs]}}
+        stored = self._surely("runs").find(condition, {"owner": 1, "claimedAt": 1})
+        return _ours(runs, await stored.to_list())
+
+    async def _claim_fenced(self, runs: Sequence[Run], term: int) -> frozenset[str]:
+        won: frozenset[str] = frozenset()
+        for start in range(0, len(runs), _CLAIMED):
+            won |= await self._claim_batch(runs[start : start + _CLAIMED], term)
+        return won
+
+    async def _claim_batch(self, runs: Sequence[Run], term: int) -> frozenset[str]:
+        documents = [records.encode_run(run) for run in runs]
+        await self._merge(leading.inserting(documents, term))
+        stages = leading.standing({run.id for run in runs})
+        found = await (await self._surely("leases").aggregate(stages)).to_list()
+        stands, claims = _parted(found)
+        won = _ours(runs, claims)
+        if len(claims) < len(documents) and {run.id for run in runs} - {claim["_id"] for claim in claims}:
+            raise self._deposed(stands, term)
+        if not won and (stands is None or stands > term):
+            raise self._deposed(stands, term)
+        return won
+
+    async def _merge(self, stages: list[Document]) -> None:
+        """Run an aggregate that inserts; where another process inserts the same at once, the server may refuse it."""
+        for last in (*[False] * (_RACES - 1), True):
+            try:
+                await self._collection("leases").aggregate(stages)
+            except OperationFailure as error:
+                if last or error.code != DUPLICATE:
+                    raise
+            else:
+                return
+
+    def _deposed(self, stands: int | None, term: int) -> DeposedError:
+        why = "the lease is gone" if stands is None else f"another process leads by now, with term {stands}"
+        return DeposedError(f"{self._address.place}: {why}; ours was {term}")
+
+    def _surely(self, name: str) -> AsyncCollection[Document]:
+        """A collection as it is read where a failover must not take back what is seen."""
+        return self._collection(name).with_options(
+            read_concern=ReadConcern("majority" if self._replicated else "local")
         )
 
     async def finish(self, runs: Sequence[Run]) -> None:
-        """Write ended runs over their claims; a run that has ended already is left alone."""
-        running = Outcome.RUNNING.value
-        documents = map(records.encode_run, runs)
-        await self._bulk("runs", [ReplaceOne({"_id": new["_id"], "outcome": running}, new) for new in documents])
+        """Write runs over their claims, in one round trip; what has ended, or has a higher term, is left alone."""
+        await self._bulk("runs", [_finishing(records.encode_run(run)) for run in standing(runs)])
+
+    async def run_ids(self, since: datetime) -> frozenset[str]:
+        """The ids of all runs whose slot is at or after an instant, from the index alone."""
+        with self._translated():
+            found = self._collection("runs").find(
+                {"_id": {"$gte": records.first_id(since)}}, {"_id": 1}, batch_size=_IDS
+            )
+            return frozenset([run["_id"] async for run in found])
 
     async def run(self, run_id: str) -> Run | None:
         """One run."""
@@ -393,6 +506,24 @@ class MongoStore:
 def _cancellations() -> int:
     task = asyncio.current_task()
     return task.cancelling() if task is not None else 0
+
+
+def _ours(runs: Sequence[Run], stored: Iterable[Document]) -> frozenset[str]:
+    """Those runs that stand in the store as they were claimed: by the same process, at the same moment."""
+    claims = {(run.id, run.owner, run.claimed_at) for run in runs}
+    found = ((claim["_id"], claim.get("owner"), claim.get("claimedAt")) for claim in stored)
+    return frozenset(claim[0] for claim in found if claim in claims)
+
+
+def _parted(found: Sequence[Document]) -> tuple[int | None, list[Document]]:
+    """The term that leads now, ``None`` where there is no lease; and the claims."""
+    terms = [one["term"] for one in found if one["_id"] == LEADER]
+    return (terms[0] if terms else None), [one for one in found if one["_id"] != LEADER]
+
+
+def _finishing(new: Document) -> ReplaceOne[Document]:
+    stands = {"_id": new["_id"], "outcome": Outcome.RUNNING.value, "term": {"$not": {"$gt": new["term"]}}}
+    return ReplaceOne(stands, new)
 
 
 def _tally(group: Document) -> Tally:

@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
-from pymongo import DeleteOne, ReplaceOne, UpdateMany
+from pymongo import DeleteOne, ReplaceOne, UpdateMany, UpdateOne
 
 from reconciler.core.fields import Document
 from reconciler.core.model import JobKey
 
-Write: TypeAlias = ReplaceOne[Document] | DeleteOne | UpdateMany
+Write: TypeAlias = ReplaceOne[Document] | DeleteOne | UpdateMany | UpdateOne
 
 
 def replacement(document: Document) -> ReplaceOne[Document]:
     """Write a document whole, whether it is there or not."""
     return ReplaceOne({"_id": document["_id"]}, document, upsert=True)
+
+
+def addition(document: Document, mark: str | None) -> UpdateOne:
+    """Write a document where there is none of this name.
+
+    Marked, a repetition of the renaming that it came with does not carry it over.
+    """
+    marked = document if mark is None else document | {"carriedBy": mark}
+    return UpdateOne({"_id": document["_id"]}, {"$setOnInsert": marked}, upsert=True)
 
 
 def removals(names: Iterable[str]) -> list[Write]:
@@ -25,6 +34,15 @@ def removals(names: Iterable[str]) -> list[Write]:
 
 def carried_runs(renamed: Mapping[JobKey, JobKey], mark: str | None) -> list[Write]:
     """Give the runs of each old key to the new one, whether they have ended or not."""
+    return _carried_by_job(renamed, mark)
+
+
+def carried_eras(renamed: Mapping[JobKey, JobKey], mark: str | None) -> list[Write]:
+    """Give the eras of each old key to the new one; their ``_id`` keeps the name that they began with."""
+    return _carried_by_job(renamed, mark)
+
+
+def _carried_by_job(renamed: Mapping[JobKey, JobKey], mark: str | None) -> list[Write]:
     return [
         _carried({"job": str(old)}, {"job": str(new), "application": new.application, "api": new.api}, mark)
         for old, new in renamed.items()

@@ -16,7 +16,7 @@ from pymongo.errors import (
 
 from reconciler.errors import StoreError, StoreUnavailableError
 
-_DUPLICATE = 11000
+DUPLICATE = 11000
 _NOT_ALLOWED = (13, 18)  # Unauthorized, AuthenticationFailed (the server's error_codes.yml)
 _LONGEST = 300
 
@@ -28,7 +28,7 @@ def taken(error: BulkWriteError) -> set[int]:
         BulkWriteError: anything else went wrong as well.
     """
     wrong = error.details
-    if wrong.get("writeConcernErrors") or any(one["code"] != _DUPLICATE for one in wrong["writeErrors"]):
+    if wrong.get("writeConcernErrors") or any(one["code"] != DUPLICATE for one in wrong["writeErrors"]):
         raise error
     return {one["index"] for one in wrong["writeErrors"]}
 

@@ -16,17 +16,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from reconciler.adapters.sqlite import leading
 from reconciler.adapters.sqlite.applying import Applied
 from reconciler.adapters.sqlite.connection import MAY_NOT_WRITE, Lane, Work, may_write, transaction
 from reconciler.adapters.sqlite.rows import RUN_COLUMNS, decoded, document_of, row, run_batch, slices, stamp, where
 from reconciler.adapters.sqlite.tables import check, prepare
 from reconciler.core import declared_records as declared
 from reconciler.core import records
+from reconciler.core.fencing import standing
 from reconciler.core.known_jobs import KnownJobs
 from reconciler.core.model import (
     ApplicationState,
+    Era,
     FreezeWindow,
     JobKey,
+    Lease,
     Outcome,
     Pause,
     Process,
@@ -47,20 +51,24 @@ _BATCH = 500  # rows removed in one transaction, so that a claim never waits lon
 
 # One statement for a whole batch: Python's driver lets go of the interpreter lock at every row it handles, and each
 # time a busy event loop lets it wait for milliseconds. The + keeps the planner from walking the index of outcomes.
-_CLAIM = f"""INSERT INTO runs SELECT {RUN_COLUMNS}, new.value
+_CLAIM = f"""INSERT INTO runs SELECT {RUN_COLUMNS}
              FROM json_each(?) AS new WHERE true ON CONFLICT DO NOTHING"""  # noqa: S608 - our own words
 _OURS = """SELECT runs.id FROM json_each(?) AS new JOIN runs ON runs.id = json_extract(new.value, '$._id')
            WHERE runs.owner = json_extract(new.value, '$.owner')
            AND runs.claimed_at = json_extract(new.value, '$.claimedAt')"""
 _FINISH = """UPDATE runs SET outcome = json_extract(new.value, '$.outcome'), owner = json_extract(new.value, '$.owner'),
              claimed_at = json_extract(new.value, '$.claimedAt'),
-             latency_ms = json_extract(new.value, '$.latencyMs'), document = new.value
-             FROM json_each(?) AS new WHERE runs.id = json_extract(new.value, '$._id') AND +runs.outcome = 'running'"""
+             latency_ms = json_extract(new.value, '$.latencyMs'), term = json_extract(new.value, '$.term'),
+             document = new.value
+             FROM json_each(?) AS new WHERE runs.id = json_extract(new.value, '$._id') AND +runs.outcome = 'running'
+             AND runs.term <= json_extract(new.value, '$.term')"""
 # A run that was carried over to another name ends under the one that it says. Apart from the above, because to set a
-# column is to write its indexes anew, and hardly ever is there anything to do. The values are {id: job}.
-_REKEY = """UPDATE runs SET job = new.value, application = substr(new.value, 1, instr(new.value, '/') - 1),
-            api = substr(new.value, instr(new.value, '/') + 1)
-            FROM json_each(?) AS new WHERE runs.id = new.key AND +runs.outcome = 'running' AND +runs.job <> new.value"""
+# column is to write its indexes anew, and hardly ever is there anything to do. The values are [id, job, term].
+_JOB = "json_extract(new.value, '$[1]')"
+_REKEY = f"""UPDATE runs SET job = {_JOB}, application = substr({_JOB}, 1, instr({_JOB}, '/') - 1),
+             api = substr({_JOB}, instr({_JOB}, '/') + 1)
+             FROM json_each(?) AS new WHERE runs.id = json_extract(new.value, '$[0]') AND +runs.outcome = 'running'
+             AND +runs.job <> {_JOB} AND runs.term <= json_extract(new.value, '$[2]')"""  # noqa: S608 - our own words
 # Jumps from job to job in the index; a GROUP BY would read all of it.
 _LAST_RUNS = """WITH RECURSIVE each (job) AS (SELECT min(job) FROM runs UNION ALL
                 SELECT (SELECT min(job) FROM runs WHERE job > each.job) FROM each WHERE each.job IS NOT NULL)
@@ -193,8 +201,14 @@ class SqliteStore:
         windows: Iterable[FreezeWindow] = (),
         removed_windows: Iterable[str] = (),
         renamed: Mapping[JobKey, JobKey] | None = None,
+        eras: Iterable[Era] = (),
+        term: int | None = None,
     ) -> None:
-        """Carry runs over, write these jobs, Applications and windows whole, and remove those, in one transaction."""
+        """Carry runs over, write these jobs, Applications and windows whole, and remove those, in one transaction.
+
+        Raises:
+            DeposedError: somebody has led after this term; nothing was written.
+        """
         applied = Applied(
             jobs=list(jobs),
             removed_jobs=list(removed_jobs),
@@ -203,9 +217,15 @@ class SqliteStore:
             windows=list(windows),
             removed_windows=list(removed_windows),
             renamed=dict(renamed or {}),
+            eras=list(eras),
         )
+
+        def write(connection: sqlite3.Connection) -> None:
+            leading.must_lead(connection, term)
+            applied.write(connection)
+
         if applied:
-            await self._write(applied.write)
+            await self._write(write)
 
     async def windows(self) -> Sequence[FreezeWindow]:
         """Every freeze window, ordered by name."""
@@ -244,16 +264,35 @@ class SqliteStore:
         sql = "SELECT id, document FROM syncs WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2"
         return await self._read(lambda c: decoded(records.decode_report, c.execute(sql, (before, max(0, limit)))))
 
+    # --- the lead
+
+    async def lease(self) -> Lease | None:
+        """Who leads; ``None`` where nobody ever has."""
+        return await self._read(leading.read)
+
+    async def lead(self, process_id: str, span: timedelta, accounted_until: datetime) -> Lease:
+        """Take the lease or renew it, in one transaction; it is ours if its ``holder`` says so."""
+        return await self._write(lambda c: leading.lead(c, process_id, span, accounted_until))
+
+    async def resign(self, process_id: str, accounted_until: datetime) -> None:
+        """Give the lease up, if it is ours, so that another process can take it at once."""
+        await self._write(lambda c: leading.resign(c, process_id, accounted_until))
+
     # --- runs
 
-    async def claim(self, runs: Sequence[Run]) -> frozenset[str]:
-        """Insert runs that do not exist yet; the ids that are ours, on the disk when this returns."""
+    async def claim(self, runs: Sequence[Run], *, term: int | None = None) -> frozenset[str]:
+        """Insert runs that do not exist yet; the ids that are ours, on the disk when this returns.
+
+        Raises:
+            DeposedError: somebody has led after this term; nothing was inserted.
+        """
         if not runs:
             return frozenset()
 
         batch = run_batch(runs)
 
         def write(connection: sqlite3.Connection) -> frozenset[str]:
+            leading.must_lead(connection, term)
             if connection.execute(_CLAIM, (batch,)).rowcount == len(runs):
                 return frozenset(run.id for run in runs)
             return frozenset(run_id for (run_id,) in connection.execute(_OURS, (batch,)))
@@ -261,16 +300,24 @@ class SqliteStore:
         return await self._write_durably(write)
 
     async def finish(self, runs: Sequence[Run]) -> None:
-        """Write ended runs over their claims; a run that has ended already is left alone."""
+        """Write runs over their claims; one that has ended, or stands there with a higher term, is left alone."""
         if not runs:
             return
-        batch, keys = run_batch(runs), json.dumps({run.id: str(run.key) for run in runs})
+        runs = standing(runs)
+        batch, keys = run_batch(runs), json.dumps([[run.id, str(run.key), run.term] for run in runs])
 
         def write(connection: sqlite3.Connection) -> None:
             connection.execute(_REKEY, (keys,))
             connection.execute(_FINISH, (batch,))
 
         await self._write(write)
+
+    async def run_ids(self, since: datetime) -> frozenset[str]:
+        """The ids of all runs whose slot is at or after an instant, from the index alone."""
+        bound = (records.first_id(since),)
+        # One row for all of them: see above.
+        sql = "SELECT json_group_array(id) FROM runs WHERE id >= ?"
+        return frozenset(json.loads(await self._read(lambda c: c.execute(sql, bound).fetchone()[0])))
 
     async def run(self, run_id: str) -> Run | None:
         """One run."""

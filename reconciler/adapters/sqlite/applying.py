@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reconciler.adapters.sqlite.rows import row
+from reconciler.adapters.sqlite.rows import row, stamp
 from reconciler.core import declared_records as declared
-from reconciler.core.model import ApplicationState, FreezeWindow, JobKey, StoredJob
+from reconciler.core.model import ApplicationState, Era, FreezeWindow, JobKey, StoredJob
 from reconciler.core.renames import carried_by
 
 # A document that somebody has broken by hand stays as it is; the column decides whose run it is.
@@ -20,15 +20,16 @@ _MARKED = "'$.application', :application, '$.api', :api, '$.carriedBy', :mark"
 _UNMARKED = "'$.application', :application, '$.api', :api"
 
 
-def _carrying(fields: str) -> tuple[str, str]:
-    """The statements for runs and for pauses."""
-    runs = _CARRY.format(
-        table="runs",
-        columns="job = :new, application = :application, api = :api",
-        fields=f"'$.job', :new, {fields}",
-        found="job",
+def _carrying(fields: str) -> tuple[str, ...]:
+    """The statements for runs, eras and pauses."""
+    with_job = f"'$.job', :new, {fields}"
+    return (
+        _CARRY.format(
+            table="runs", columns="job = :new, application = :application, api = :api", fields=with_job, found="job"
+        ),
+        _CARRY.format(table="eras", columns="job = :new", fields=with_job, found="job"),
+        _CARRY.format(table="pauses", columns="target = :new", fields=fields, found="target"),
     )
-    return runs, _CARRY.format(table="pauses", columns="target = :new", fields=fields, found="target")
 
 
 _STATEMENTS = {True: _carrying(_MARKED), False: _carrying(_UNMARKED)}
@@ -45,6 +46,7 @@ class Applied:
     windows: Sequence[FreezeWindow] = ()
     removed_windows: Sequence[str] = ()
     renamed: Mapping[JobKey, JobKey] = field(default_factory=dict)
+    eras: Sequence[Era] = ()
 
     def __bool__(self) -> bool:
         return any(
@@ -56,13 +58,16 @@ class Applied:
                 self.windows,
                 self.removed_windows,
                 self.renamed,
+                self.eras,
             )
         )
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write all of it; runs are carried over first."""
-        self._carry_over(connection)
+        mark = carried_by(self.renamed, self.jobs)
+        self._carry_over(connection, mark)
         many = connection.executemany
+        many("INSERT OR IGNORE INTO eras VALUES (:_id, :job, :begin, :document)", (_era(e, mark) for e in self.eras))
         many(_replacing("applications"), (row(declared.encode_application(state)) for state in self.applications))
         many(_replacing("windows"), (row(declared.encode_window(window)) for window in self.windows))
         many(_replacing("jobs"), (row(declared.encode_job(stored)) for stored in self.jobs))
@@ -70,14 +75,20 @@ class Applied:
         _remove(connection, "windows", self.removed_windows)
         _remove(connection, "applications", self.removed_applications)
 
-    def _carry_over(self, connection: sqlite3.Connection) -> None:
-        mark = carried_by(self.renamed, self.jobs)
+    def _carry_over(self, connection: sqlite3.Connection, mark: str | None) -> None:
         pairs = [
             {"old": str(old), "new": str(new), "application": new.application, "api": new.api, "mark": mark}
             for old, new in self.renamed.items()
         ]
         for statement in _STATEMENTS[mark is not None]:
             connection.executemany(statement, pairs)
+
+
+def _era(era: Era, mark: str | None) -> dict[str, str]:
+    """An era's row; marked, a repetition of the renaming that it came with does not carry it over."""
+    document = declared.encode_era(era)
+    marked = document if mark is None else document | {"carriedBy": mark}
+    return row(marked) | {"job": str(era.key), "begin": stamp(era.begin)}
 
 
 def _replacing(table: str) -> str:

@@ -32,7 +32,9 @@ def row(document: Document) -> dict[str, str]:
 
 # The columns of the table of runs, in its order, as they stand in a run's document.
 _FIELDS = ("_id", "job", "application", "api", "slot", "hour", "cause", "outcome", "owner", "claimedAt", "latencyMs")
-RUN_COLUMNS = ", ".join(f"json_extract(new.value, '$.{name}')" for name in _FIELDS)
+RUN_COLUMNS = ", ".join(
+    [*(f"json_extract(new.value, '$.{name}')" for name in _FIELDS), "new.value", "json_extract(new.value, '$.term')"]
+)
 
 
 def run_batch(runs: Iterable[Run]) -> str:

@@ -36,6 +36,13 @@ _VERSIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX pauses_by_target ON pauses (target)",
         "CREATE INDEX pauses_by_end ON pauses (ended_at, until)",
     ),
+    (
+        "ALTER TABLE runs ADD COLUMN term INTEGER NOT NULL DEFAULT 0",
+        """CREATE TABLE leases (id TEXT PRIMARY KEY, term INTEGER NOT NULL, boot TEXT NOT NULL,
+               expires_ms INTEGER NOT NULL, span_ms INTEGER NOT NULL, document TEXT NOT NULL)""",
+        "CREATE TABLE eras (id TEXT PRIMARY KEY, job TEXT NOT NULL, begin TEXT NOT NULL, document TEXT NOT NULL)",
+        "CREATE INDEX eras_by_job ON eras (job, begin)",
+    ),
 )
 
 
