@@ -18,7 +18,9 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import sha256
+from itertools import takewhile
 
+from reconciler.core.counting import count
 from reconciler.core.cron import parsed
 from reconciler.core.model import Schedule
 from reconciler.core.zones import FIRST, LAST, localise, steady_until, wall_time
@@ -28,6 +30,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Later than this is late: a loaded machine wakes some tens of milliseconds after the slot.
 PUNCTUAL = timedelta(seconds=1)
+
+# Later than this, somebody or something was down, and the job's ``catchUp`` decides. Another process takes over sooner.
+DOWNTIME = timedelta(seconds=10)
 
 _SECOND = timedelta(seconds=1)
 _TICK = timedelta(microseconds=1)
@@ -95,33 +100,51 @@ class Timetable:
     def newest(self, after: datetime, until: datetime, limit: int) -> tuple[datetime, ...]:
         """The slots in (after, until], oldest first, at most the last ``limit``; quick however many there are."""
         if self.every is not None:
-            return self.between(max(after, until - limit * self.every), until, limit)
-        if len(slots := self.between(after, until, limit + 1)) <= limit:
-            return slots
-        found: list[datetime] = []
-        while len(found) < limit:
-            found.append(self._latest(after, until))
-            until = found[-1] - _TICK
-        return tuple(reversed(found))
+            end = until if self.ends_at is None else min(until, self.ends_at)
+            after = max(after, end - limit * self.every)
+        elif self.count(after, until) > limit:
+            after = self._last_before(after, until, limit)
+        return self.between(after, until, limit)
+
+    def count(self, after: datetime, until: datetime) -> int:
+        """How many slots lie in (after, until]; quick however many there are."""
+        after = after if self.starts_at is None else max(after, self.starts_at - _TICK)
+        until = until if self.ends_at is None else min(until, self.ends_at)
+        after, until = max(after, FIRST), min(until, LAST)
+        if after >= until:
+            return 0
+        if self.every is not None:
+            anchor = self.starts_at or EPOCH
+            return (until - anchor) // self.every - (after - anchor) // self.every
+        if self.cron is None:
+            return int(self.at is not None and after < self.at <= until)
+        walls = _names_wall_times(self.cron)
+        return count(self.cron, self.zone, after, until, self._one_by_one if walls else None)
+
+    def _one_by_one(self, after: datetime, until: datetime) -> int:
+        return sum(1 for _ in takewhile(lambda slot: slot <= until, self._slots(after)))
+
+    def _last_before(self, after: datetime, until: datetime, limit: int) -> datetime:
+        """An instant after which ``limit`` of the more slots in (after, until] lie, by bisection.
+
+        Slots are whole seconds apart.
+        """
+        low, high = after, until  # always: more than ``limit`` in (low, until], no more than that in (high, until]
+        within = 0  # in (high, until]
+        while high - low > _SECOND:
+            middle = low + (high - low) / 2
+            more = self.count(middle, high)
+            if within + more > limit:
+                low = middle
+            else:
+                high, within = middle, within + more
+        return high
 
     def _slots(self, after: datetime) -> Iterator[datetime]:
         slot = self.next_after(after)
         while slot is not None:
             yield slot
             slot = self.next_after(slot)
-
-    def _latest(self, after: datetime, until: datetime) -> datetime:
-        """The last of at least one slot in (after, until], by bisection; slots are whole seconds apart."""
-        low, high = after, until  # always: no slot in (high, until], and one at or after low
-        while high - low > _SECOND:
-            middle = low + (high - low) / 2
-            slot = self.next_after(middle)
-            if slot is not None and slot <= until:
-                low = slot
-            else:
-                high = middle
-        slot = self.next_after(low)
-        return slot if slot is not None and slot <= until else low
 
     def _unbounded(self, instant: datetime) -> datetime | None:
         if self.cron is not None:
