@@ -111,6 +111,10 @@ async def _check_source(settings: Settings) -> Finding:
 
 
 async def _check_store(settings: Settings) -> Finding:
+    if wiring.is_missing(settings.store):  # a question leaves no file behind
+        good = wiring.may_be_made(settings.store)
+        then = "the first sync makes it" if good else "its folder may not be written; give permission, or name another"
+        return Finding(what="store", good=good, text=f"{settings.store}: there is none yet; {then}")
     try:
         async with wiring.opened(settings.store) as store:
             return Finding(what="store", good=True, text=await store.check())

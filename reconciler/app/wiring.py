@@ -122,6 +122,13 @@ def is_missing(url: str) -> bool:
     return url.startswith(_SQLITE) and not Path(url.removeprefix(_SQLITE)).exists()
 
 
+def may_be_made(url: str) -> bool:
+    """Whether the SQLite file that a URL names, and that nobody has made yet, could be made."""
+    from reconciler.adapters.sqlite.connection import may_make  # noqa: PLC0415 - load only the store that is used
+
+    return may_make(Path(url.removeprefix(_SQLITE)))
+
+
 def process_of(role: str, now: datetime, *, source: str = "", listen: str = "") -> Process:
     """This process, as others see it in the store."""
     return Process(

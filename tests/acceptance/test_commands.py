@@ -204,6 +204,20 @@ def test_check_looks_at_everything(small_world):
     assert "RECONCILER_STOR sets nothing; did you mean RECONCILER_STORE?" in bad.out
 
 
+def test_check_says_that_there_is_no_store_yet_and_makes_none(small_world):
+    small_world.declare("shop", {"name": "stock"})
+    small_world.env["RECONCILER_LISTEN"] = "127.0.0.1:0"
+    for path, ends in (("new/folder/state.db", "the first sync makes it"), ("file/state.db", "name another")):
+        (small_world.path / "file").write_text("no folder")
+        small_world.store = f"sqlite:///{small_world.path}/{path}"
+        checked = small_world.command("check", "--output", "json")
+        (store,) = (one for one in checked.json if one["what"] == "store")
+        assert "there is none yet" in store["text"]
+        assert store["text"].endswith(ends)
+        assert (checked.code, store["good"]) == ((0, True) if path.startswith("new") else (1, False))
+    assert not (small_world.path / "new").exists()
+
+
 @pytest.fixture(scope="module")
 def synced(tmp_path_factory):
     """One job in a SQLite store; nobody writes there."""

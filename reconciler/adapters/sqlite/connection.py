@@ -94,6 +94,12 @@ def may_write(path: Path) -> bool:
     return _may(path.parent, os.W_OK | os.X_OK) and (not path.exists() or _may(path, os.R_OK | os.W_OK))
 
 
+def may_make(path: Path) -> bool:
+    """Whether a file that is not there may be made, with the folders that it needs."""
+    nearest = next(folder for folder in path.absolute().parents if folder.exists())
+    return nearest.is_dir() and _may(nearest, os.W_OK | os.X_OK)
+
+
 def _may(path: Path, mode: int) -> bool:
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
