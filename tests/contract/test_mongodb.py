@@ -191,6 +191,27 @@ async def test_a_mongodb_that_goes_away_is_unavailable_and_usable_when_it_is_bac
     assert set(await store.unfinished()) == {before, after}
 
 
+@pytest.mark.parametrize("loses_answers", [False, True], ids=["gone", "answers lost"])
+async def test_clearing_away_waits_no_longer_for_a_mongodb_that_is_away(opened, relay, relayed_url, loses_answers):
+    store = await opened(MongoStore(relayed_url, patience=timedelta(seconds=1)))
+    many = [claim_of("a/old", START + timedelta(seconds=second)) for second in range(20)]
+    await store.claim(many)
+    await store.finish([ended(run) for run in many])
+    if loses_answers:
+        relay.loses_answers = True
+    else:
+        await relay.close()
+    began = time.perf_counter()
+    with pytest.raises(StoreUnavailableError):
+        await store.expire(before=START, keep_per_job=1)
+    assert time.perf_counter() - began < 10
+    relay.loses_answers = False
+    if not loses_answers:
+        await relay.open()
+    await store.expire(before=START, keep_per_job=1)
+    assert await store.runs(RunQuery()) == [ended(many[-1])]
+
+
 async def test_a_claim_whose_answer_is_lost_stands_and_is_ours_when_repeated(opened, mongodb_url, relay, relayed_url):
     beside = await opened(MongoStore(mongodb_url))
     theirs = claim_of("a/taken", owner="there")

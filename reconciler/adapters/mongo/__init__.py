@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar, cast
 
 import bson
-import pymongo
 from bson.errors import BSONError
 from pymongo import AsyncMongoClient, DeleteOne, ReplaceOne, ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
@@ -64,7 +63,7 @@ from reconciler.core.renames import carried_by
 from reconciler.errors import DeposedError, StoreError, StoreUnavailableError
 from reconciler.ports import OnDamaged
 
-_LONG = 300.0  # seconds: clearing away takes its time
+_LONG_MS = 300_000  # clearing away takes its time
 _KEPT_REPORTS = 1000
 _BATCH = 1000  # runs removed or jobs read by one command, so that a claim never waits long
 _RENAMED = 50  # jobs whose runs one command carries over: it must answer in time, however many runs they have
@@ -415,16 +414,29 @@ class MongoStore:
 
     async def expire(self, *, before: datetime, keep_per_job: int) -> int:
         """Remove ended runs that are too old or too many, in small commands; returns how many."""
-        with self._translated(), pymongo.timeout(_LONG):
-            gone = await self._expire_surplus(max(1, keep_per_job)) + await self._expire_aged(before)
+        with self._translated():
+            async with self._unhurried() as runs:
+                gone = await self._expire_surplus(runs, max(1, keep_per_job)) + await self._expire_aged(runs, before)
             await self._collection("tokens").delete_many({"at": {"$lt": before}})
             await self._collection("processes").delete_many({"seenAt": {"$lt": before}})
             for over in ({"endedAt": {"$lt": before}}, {"endedAt": None, "until": {"$lt": before}}):
                 await self._collection("pauses").delete_many(over)
         return gone
 
-    async def _expire_surplus(self, keep: int) -> int:
-        collection = self._collection("runs")
+    @asynccontextmanager
+    async def _unhurried(self) -> AsyncIterator[AsyncCollection[Document]]:
+        """The runs, where an answer may take long, and a server that is away is noticed as soon as by any other verb.
+
+        ``pymongo.timeout`` would not do: it replaces the patience in finding a server.
+        """
+        known = self._collection("runs")
+        longer = {"socketTimeoutMS": _LONG_MS} if "socketTimeoutMS" in self._options else {}  # or else the URL says it
+        async with AsyncMongoClient[Document](self._address.url, **{**self._options, **longer}) as client:
+            yield client[known.database.name][known.name].with_options(
+                known.codec_options, known.read_preference, known.write_concern, known.read_concern
+            )
+
+    async def _expire_surplus(self, collection: AsyncCollection[Document], keep: int) -> int:
         stages: list[Document] = [
             {"$sort": {"job": 1}},
             {"$group": {"_id": "$job", "runs": {"$sum": 1}}},
@@ -438,8 +450,7 @@ class MongoStore:
                 gone += (await collection.delete_many(surplus)).deleted_count
         return gone
 
-    async def _expire_aged(self, before: datetime) -> int:
-        collection = self._collection("runs")
+    async def _expire_aged(self, collection: AsyncCollection[Document], before: datetime) -> int:
         newest = {group["newest"] for group in await self._last({}, "$_id")}
         aged = {"_id": {"$lt": records.first_id(before)}, "outcome": {"$ne": Outcome.RUNNING.value}}
         old = [run["_id"] async for run in collection.find(aged, {"_id": 1}) if run["_id"] not in newest]
