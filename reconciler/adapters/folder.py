@@ -21,6 +21,7 @@ import watchfiles
 
 from reconciler.core.files import MAX_FILE_BYTES, SUFFIXES
 from reconciler.core.model import Commit, Problem, Snapshot
+from reconciler.core.visible import escaped
 from reconciler.errors import SourceError, SourceUnavailableError
 
 _TICK_MS = 400  # how often the watch looks up where nothing happens
@@ -28,7 +29,7 @@ _RACY_NS = 2_000_000_000  # a file written this recently may change again within
 
 
 class _RefusedError(Exception):
-    """A link that must not be followed."""
+    """A link that must not be followed, or a name that cannot be shown."""
 
 
 _by_name = attrgetter("name")
@@ -205,7 +206,7 @@ def _scan(folder: str, prefix: str, root: str, trail: frozenset[str], problems: 
                 own.encode()
             if not entry.is_symlink() and not entry.is_dir():
                 if own.endswith(SUFFIXES):
-                    yield name, entry.path, entry.stat()
+                    yield _seen(name), entry.path, entry.stat()
             else:
                 yield from _behind(entry, name, root, trail, problems)
         except UnicodeEncodeError:
@@ -222,13 +223,13 @@ def _behind(
     """What a folder or a link comes to.
 
     Raises:
-        _RefusedError: it is a link that leaves the source or leads back.
+        _RefusedError: it is a link that leaves the source or leads back, or its name cannot be shown.
     """
     target = _target(entry, root, trail)
     if _is_folder(entry):
         yield from _scan(entry.path, f"{name}/", root, trail | {target}, problems)
     elif name.endswith(SUFFIXES):
-        yield name, entry.path, entry.stat()
+        yield _seen(name), entry.path, entry.stat()
 
 
 def _target(entry: os.DirEntry[str], root: str, trail: frozenset[str]) -> str:
@@ -261,5 +262,16 @@ def _revision(files: dict[str, str], problems: tuple[Problem, ...]) -> str:
     return digest.hexdigest()
 
 
+def _seen(name: str) -> str:
+    """A file's name, as it will stand in records and logs.
+
+    Raises:
+        _RefusedError: something in it cannot be seen; a repository's files are refused for it, too.
+    """
+    if not name.isprintable():
+        raise _RefusedError("the file's name holds a character that cannot be seen")
+    return name
+
+
 def _problem(file: str, message: str) -> Problem:
-    return Problem(file=file, line=1, column=1, field="", message=message)
+    return Problem(file=escaped(file), line=1, column=1, field="", message=message)

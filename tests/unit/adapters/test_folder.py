@@ -148,6 +148,25 @@ def test_a_name_that_is_not_utf8_is_a_problem(tmp_path):
     assert [problem.message for problem in snapshot.problems] == ["the file's name is not UTF-8"]
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("new\nline.yaml", "new\\nline.yaml"),
+        ("esc\x1b[2J.yaml", "esc\\x1b[2J.yaml"),
+        ("tu\u202ern.yaml", "tu\\u202ern.yaml"),
+        ("fold\ner/a.yaml", "fold\\ner/a.yaml"),
+    ],
+    ids=["line", "terminal", "bidirectional", "folder"],
+)
+def test_a_name_that_cannot_be_seen_is_a_problem_that_can_be_shown(tmp_path, name, shown):
+    write(tmp_path, "good.yaml")
+    write(tmp_path, name)
+    write(tmp_path, "no\nmanifest.txt")
+    snapshot = FolderSource(tmp_path).read()
+    assert set(snapshot.files) == {"good.yaml"}
+    assert messages(snapshot) == {shown: "the file's name holds a character that cannot be seen"}
+
+
 def test_no_more_of_a_file_is_read_than_its_reader_can_refuse(tmp_path):
     write(tmp_path, "big.yaml", "x" * (MAX_FILE_BYTES * 3))
     assert len(FolderSource(tmp_path).read().texts["big.yaml"]) == MAX_FILE_BYTES + 1
