@@ -18,8 +18,8 @@ import psutil
 import pytest
 import respx
 
-from reconciler.adapters import caller as module
-from reconciler.adapters.caller import HttpCaller, _parsed, is_refused
+from reconciler.adapters.caller import HttpCaller, _parsed
+from reconciler.adapters.caller.connections import is_refused
 from reconciler.core.model import HttpRequest, Reply
 
 DEADLINE = timedelta(milliseconds=400)
@@ -410,7 +410,7 @@ async def test_a_name_that_does_not_exist_was_never_sent(caller, monkeypatch):
     def unknown(*_args, **_options):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(module.socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     reply = await call(caller, "http://billing.example/?token=secret")
     assert (reply.error, reply.sent) == ("the name billing.example was not found", False)
 
@@ -423,7 +423,7 @@ async def test_a_name_server_that_hangs_is_a_timeout_and_holds_up_nobody(caller,
         time.sleep(0.6)
         raise socket.gaierror(socket.EAI_AGAIN, "try again")
 
-    monkeypatch.setattr(module.socket, "getaddrinfo", slow)
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
     names = [f"http://host{number}.example/" for number in range(20)]
     started = time.monotonic()
     replies = await asyncio.gather(*(call(caller, name) for name in names))
@@ -474,7 +474,7 @@ async def test_a_name_that_leads_to_a_refused_address_is_refused(caller, monkeyp
     def rebound(_host, port, **_options):
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("169.254.169.254", port))]
 
-    monkeypatch.setattr(module.socket, "getaddrinfo", rebound)
+    monkeypatch.setattr(socket, "getaddrinfo", rebound)
     reply = await call(caller, "http://innocent.example/")
     assert (reply.error, reply.sent) == ("address 169.254.169.254 is refused", False)
 
