@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -61,9 +61,19 @@ class SyncOptions:
 class Reconciliation:
     """Syncs a source into a store and a clock; remembers what is stored so that a sync costs what has changed."""
 
-    def __init__(self, source: Source, store: Store, clock: Clock, options: SyncOptions | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        store: Store,
+        clock: Clock,
+        options: SyncOptions | None = None,
+        *,
+        term: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        """Name the parts; ``term`` is what every write carries, and raises ``DeposedError`` where nobody may write."""
         self._source = source
         self._clock = clock
+        self._term = term
         self._options = options or SyncOptions()
         self._declarations = Declarations(source.name, self._options.environment)
         self._state = State(store)
@@ -120,6 +130,29 @@ class Reconciliation:
         """
         return await self._state.is_behind()
 
+    async def follow(self) -> bool:
+        """Take over what another process has synced into the store; whether there was anything.
+
+        Raises:
+            StoreError: the store is away or refuses.
+        """
+        async with self._lock:
+            if not await self._state.load():
+                return False
+            self._settled = None
+            self._clock.align(self._state.jobs.values())
+            self.checked_at = self._clock.now()
+            return True
+
+    async def rehearse(self) -> None:
+        """Read the source and parse what is new in it, so that a sync that may come soon costs little.
+
+        Raises:
+            SourceError: the source cannot be read.
+        """
+        async with self._lock:
+            await self._parse(await self._source.fetch(self._declarations.known))
+
     async def sync(self, *, thorough: bool = False) -> SyncReport:
         """Make the store and the clock say what the source declares.
 
@@ -128,6 +161,7 @@ class Reconciliation:
 
         Raises:
             StoreError: the store is away or refuses. Nothing is lost: the next sync begins where this one ended.
+            DeposedError: another process leads by now; nothing was written.
         """
         async with self._lock:
             started = self._clock.now()
@@ -199,7 +233,7 @@ class Reconciliation:
         )
         if not writing:
             return False
-        await self._state.write(writing)
+        await self._state.write(writing, term=self._term())
         self._renamed |= plan.renamed
         return True
 

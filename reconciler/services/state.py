@@ -87,7 +87,7 @@ class State:
         self._loaded, self._shared = True, False
         return True
 
-    async def write(self, writing: Writing) -> None:
+    async def write(self, writing: Writing, *, term: int | None = None) -> None:
         """Write to the store, then remember it. What fails is not remembered: the next sync begins where this ended."""
         await self._store.apply(
             jobs=writing.jobs,
@@ -97,6 +97,7 @@ class State:
             windows=writing.windows,
             removed_windows=writing.removed_windows,
             renamed=writing.renamed,
+            term=term,
         )
         for key in writing.removed_jobs:
             self.jobs.pop(key, None)
