@@ -178,6 +178,20 @@ Status = Annotated[
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
+def _redirects(value: object) -> object:
+    """``true`` is as many as there may be."""
+    return _MOST_REDIRECTS * value if isinstance(value, bool) else value
+
+
+_MOST_REDIRECTS = 5  # one leads to https, one to the right host, one to the right path; more is most often a loop
+Redirects = Annotated[
+    int,
+    BeforeValidator(_redirects),
+    Field(ge=0, le=_MOST_REDIRECTS),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "integer", "minimum": 0, "maximum": _MOST_REDIRECTS}]}),
+]
+
+
 class Request(Strict):
     """One HTTP request. The address is ``url``, or ``path`` below the Application's ``baseUrl``."""
 
@@ -191,6 +205,11 @@ class Request(Strict):
     text: str | None = Field(default=None, description="The body as it stands: XML and others.")
     content_type: HeaderValue | None = Field(
         default=None, description="The media type of `text`; text/plain unless declared."
+    )
+    follow_redirects: Redirects = Field(
+        default=0,
+        description="How many redirects are followed, one after the other: 0 to 5; true is 5, false none. "
+        "Credentials never go to another scheme, host or port, and never from https to http.",
     )
 
     @model_validator(mode="after")

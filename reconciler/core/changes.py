@@ -170,6 +170,7 @@ def flatten(job: Job) -> dict[str, str]:
         "request": f"{request.method} {request.url}",
         **{f"header {name}": value for name, value in request.headers.items()},
         "body": request.body,
+        "followRedirects": str(request.follow_redirects) if request.follow_redirects else None,
         "expect.status": ", ".join(job.expect.status),
         "expect.body.contains": job.expect.contains,
         "timeout": format_duration(job.timeout),

@@ -62,6 +62,7 @@ def encode_job(stored: StoredJob) -> Document:
             "url": job.request.url,
             "headers": dict(job.request.headers),
             "body": job.request.body,
+            "followRedirects": job.request.follow_redirects,
         },
         "expect": {"status": list(job.expect.status), "contains": job.expect.contains},
         "retry": {
@@ -203,6 +204,7 @@ def read_job(document: Document) -> StoredJob:
             url=text(request, "url"),
             headers=mapping(request, "headers"),
             body=maybe(text, request, "body"),
+            follow_redirects=newer(whole, request, "followRedirects", 0),
         ),
         expect=Expectation(status=texts(expect, "status"), contains=maybe(text, expect, "contains")),
         retry=RetryPolicy(

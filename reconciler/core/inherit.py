@@ -112,6 +112,8 @@ def digest(job: Job) -> str:
     )
     if job.derived_from:  # so that the digests of all other jobs stay what they are
         content += (job.derived_from,)
+    if request.follow_redirects:
+        content += (("followRedirects", request.follow_redirects),)
     return sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()[:32]
 
 

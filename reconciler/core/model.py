@@ -130,12 +130,14 @@ class HttpRequest:
         url: absolute, the query included.
         headers: as they go out, besides those that the run adds; names as declared.
         body: as it goes out, in UTF-8; ``None`` for no body.
+        follow_redirects: at most so many, one after the other; 0 for none.
     """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str | None = None
+    follow_redirects: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,7 @@ def compose(request: Request, *, base_url: str | None, headers: Mapping[str, str
         url=_url(request, base_url, query),
         headers=_headers(request, headers, content_type),
         body=body,
+        follow_redirects=request.follow_redirects,
     )
 
 

@@ -217,6 +217,7 @@ class JobView(View):
     schedule: ScheduleView
     method: str
     url: str
+    follow_redirects: int = 0
     timeout: Duration
     retry: RetryView
     concurrency_policy: str
@@ -425,6 +426,7 @@ def job_view(
         api=job.key.api,
         method=job.request.method,
         url=job.request.url,
+        follow_redirects=job.request.follow_redirects,
         held=held,
         next_runs=next_runs(job, now=now, count=count),
         stops=tuple(stop_view(stop) for stop in stops),

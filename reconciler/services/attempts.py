@@ -6,6 +6,7 @@ Forbidden here: claiming and recording, which are the runner's.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -149,8 +150,7 @@ class Attempts:
     async def _call(self, underway: Underway) -> Reply:
         request = underway.request
         number = len(underway.attempts) + 1
-        headers = {**request.headers, **call_headers(underway.run, number)}
-        outgoing = HttpRequest(method=request.method, url=request.url, headers=headers, body=request.body)
+        outgoing = replace(request, headers={**request.headers, **call_headers(underway.run, number)})
         underway.called_at = self._clock.now()
         return await self._caller.call(outgoing, underway.job.timeout)
 
