@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli import act, console, declare, inspect, stop
+from reconciler.cli import act, audit, console, declare, inspect, stop
 from reconciler.errors import ReconcilerError
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     inspect.runs,
     inspect.show,
     inspect.syncs,
+    audit.audit,
     act.trigger,
     stop.pause,
     stop.resume,
