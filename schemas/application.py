@@ -8,7 +8,7 @@ from pydantic import Field
 
 from schemas.annotations import ApplicationMetadata
 from schemas.api import InlineApi, Policies
-from schemas.base import Description, Manifest, Strict
+from schemas.base import CallRate, Description, Manifest, PositiveDuration, Strict
 from schemas.request import Headers, Parameters, Url
 
 
@@ -25,6 +25,22 @@ class Limits(Strict):
     concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         default=None, description="At most so many calls in flight at once."
     )
+    rate: CallRate | None = Field(
+        default=None, description="At most so many calls in any span of this length: `100/1m`, `10/s`."
+    )
+
+
+class History(Strict):
+    """How long the runs of this Application are kept. The newest run of each job always stays."""
+
+    keep_for: PositiveDuration | None = Field(default=None, description="Runs that did not fail; 30d.")
+    keep_failures_for: PositiveDuration | None = Field(
+        default=None,
+        description="Runs that failed, were missed or are unknown; 90d, or `keepFor` where that is longer.",
+    )
+    keep_per_job: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        default=None, description="At most so many runs of one job; what did not fail goes first. 1000."
+    )
 
 
 class ApplicationSpec(Strict):
@@ -35,6 +51,10 @@ class ApplicationSpec(Strict):
     suspend: bool = Field(default=False, description="Declared stop of all its Apis.")
     defaults: Defaults = Field(default=Defaults(), description="What every Api of it starts from.")
     limits: Limits = Field(default=Limits(), description="What its target is asked to bear at most.")
+    history: History | None = Field(
+        default=None,
+        description="How long its runs are kept, instead of what the reconciler's settings say; as these say if left out.",
+    )
     apis: Annotated[tuple[InlineApi, ...], Field(strict=False)] = Field(
         default=(), description="Apis written here instead of in documents of their own."
     )

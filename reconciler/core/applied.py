@@ -1,4 +1,4 @@
-"""What a plan leaves in the store: jobs with the revision and the moment they count from, and Applications.
+"""What a plan leaves in the store: jobs with the revision and the moment they count from, eras, and Applications.
 
 Forbidden here: deciding what changes (``core.plan``), and writing.
 """
@@ -13,7 +13,8 @@ from reconciler.core.annotations import prune_of
 from reconciler.core.changes import Change, Plan
 from reconciler.core.declared import DeclaredApplication
 from reconciler.core.desired import Desired
-from reconciler.core.model import ApplicationState, Commit, JobKey, Problem, StoredJob
+from reconciler.core.model import ApplicationState, Commit, Era, JobKey, Problem, Retention, StoredJob
+from schemas.application import History
 
 
 def stored_jobs(
@@ -55,6 +56,32 @@ def stored_jobs(
 def _restarts(change: Change) -> bool:
     before, after = change.before, change.after
     return before is None or after is None or (before.schedule, before.suspend) != (after.schedule, after.suspend)
+
+
+def eras_of(plan: Plan, *, revision: str, now: datetime) -> list[Era]:
+    """What the plan adds to the history of schedules: one era for each job whose slots are others from now on.
+
+    That is a job that is new, gone, suspended, resumed or scheduled otherwise. One that is only renamed goes on.
+
+    Args:
+        plan: what is to be applied.
+        revision: of the source.
+        now: the instant of the sync, which is also the ``since`` of these jobs.
+    """
+    return [_era(change, revision, now) for change in plan.changes if _restarts(change)]
+
+
+def _era(change: Change, revision: str, now: datetime) -> Era:
+    job = change.job
+    is_due = change.after is not None and not job.suspend
+    return Era(
+        key=change.key,
+        begin=now,
+        schedule=job.schedule if is_due else None,
+        revision=revision,
+        file=job.file,
+        line=job.line,
+    )
 
 
 def application_states(
@@ -111,4 +138,18 @@ def _application_state(
         since=turn.at,
         revision=turn.revision,
         prune=prune_of(declared),
+        history=_retention(spec.history),
+    )
+
+
+def _retention(history: History | None) -> Retention | None:
+    """What an Application says of its runs; failures are kept no shorter than other runs, unless it says so."""
+    if history is None:
+        return None
+    default = Retention()
+    keep_for = history.keep_for or default.keep_for
+    return Retention(
+        keep_for=keep_for,
+        keep_failures_for=history.keep_failures_for or max(default.keep_failures_for, keep_for),
+        keep_per_job=history.keep_per_job or default.keep_per_job,
     )

@@ -10,7 +10,7 @@ from collections.abc import Collection, Container, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
-from reconciler.core.applied import application_states, stored_jobs
+from reconciler.core.applied import application_states, eras_of, stored_jobs
 from reconciler.core.brake import DEFAULT_MAX_PRUNE, brake, prune_policies
 from reconciler.core.changes import Action, Change, FieldChange, Kept, Plan, WindowChange, flatten, flatten_window
 from reconciler.core.desired import Desired
@@ -27,6 +27,7 @@ __all__ = [
     "application_states",
     "brake",
     "diff",
+    "eras_of",
     "flatten",
     "leaving",
     "prune_policies",

@@ -230,6 +230,7 @@ class Reconciliation:
             windows=plan.windows,
             removed_windows=plan.removed_windows,
             renamed=plan.renamed,
+            eras=planning.eras_of(plan, revision=revision, now=now),
         )
         if not writing:
             return False

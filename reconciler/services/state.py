@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from reconciler.core.desired import Desired
-from reconciler.core.model import ApplicationState, FreezeWindow, Job, JobKey, StoredJob, SyncReport
+from reconciler.core.model import ApplicationState, Era, FreezeWindow, Job, JobKey, StoredJob, SyncReport
 from reconciler.ports import Store
 
 REPORTS_LOOKED_AT = 20  # to find the last revision behind syncs that could not read the source
@@ -26,6 +26,7 @@ class Writing:
     windows: Sequence[FreezeWindow] = ()
     removed_windows: Sequence[str] = ()
     renamed: Mapping[JobKey, JobKey] = field(default_factory=dict)
+    eras: Sequence[Era] = ()
 
     def __bool__(self) -> bool:
         return any(
@@ -97,6 +98,7 @@ class State:
             windows=writing.windows,
             removed_windows=writing.removed_windows,
             renamed=writing.renamed,
+            eras=writing.eras,
             term=term,
         )
         for key in writing.removed_jobs:
