@@ -70,9 +70,9 @@ def until_of(text: str | None, now: datetime) -> datetime:
     if not (text or "").strip():
         raise SettingsError(f"--until: say when it ends; {_FORMS}")
     end = _instant((text or "").strip(), now)
-    end += timedelta(microseconds=-end.microsecond % 1_000_000)  # people read it again and again: whole seconds
-    if end <= now:
+    if end <= now:  # looked at before it is rounded: no time at all is no pause, and must not end a longer one
         raise SettingsError(f"--until: {stamp(end)} has passed")
+    end += timedelta(microseconds=-end.microsecond % 1_000_000)  # people read it again and again: whole seconds
     if end - now > LONGEST:
         raise SettingsError(
             f"--until: {stamp(end)} is more than {LONGEST.days} days away; `suspend: true` in the manifest has no end"

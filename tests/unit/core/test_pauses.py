@@ -51,6 +51,10 @@ class TestUntil:
     def test_is_a_whole_second(self):
         assert until_of("1500ms", NOW + timedelta(microseconds=1)) == NOW + timedelta(seconds=2)
 
+    def test_no_time_at_all_is_no_end_also_between_two_seconds(self):
+        with pytest.raises(SettingsError, match="has passed"):
+            until_of("0s", NOW + timedelta(microseconds=1))
+
     @pytest.mark.parametrize(
         ("text", "said"),
         [
