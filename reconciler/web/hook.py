@@ -119,16 +119,15 @@ async def receive_delivery(state: State, request: Request, response: Response) -
 
 
 async def _receive(state: WebState, request: Request) -> HookAnswer:
-    """What can be refused by the headers alone is refused before the body is read."""
+    """What can be refused by the headers alone is refused before the body is read; what it is, only once it is proven."""
     secret = state.hook_secret.get_secret_value() if state.hook_secret else ""
     if not secret:
         raise refuse("hook-disabled", f"Nothing is woken until {SECRET_VARIABLE} is set where the reconciler runs.")
     signatures = read_signatures(request.headers, secret, state.now())
-    event = _event(request, signatures)
     must_be_json(request, _MEDIA_TYPE)
     body = await read_body(request, BODY_CAP)
     check_signatures(signatures, secret, body)
-    return _decide(state, signatures.forge, event, body)
+    return _decide(state, signatures, _event(request, signatures), body)
 
 
 def _event(request: Request, signatures: Signatures) -> str:
@@ -141,7 +140,8 @@ def _event(request: Request, signatures: Signatures) -> str:
     raise invalid([Reason(field=name, message="must stand there once" if values else "is missing")])
 
 
-def _decide(state: WebState, forge: Forge, event: str, body: bytes) -> HookAnswer:
+def _decide(state: WebState, signatures: Signatures, event: str, body: bytes) -> HookAnswer:
+    forge = signatures.forge
     reader = reader_of(forge, event)
     if reader is None:
         return _told(forge, "pong") if is_ping(forge, event) else _told(forge, "ignored", "the event is not a push")
@@ -149,7 +149,7 @@ def _decide(state: WebState, forge: Forge, event: str, body: bytes) -> HookAnswe
     ours = [ref for ref in refs if state.concerns(ref)]
     if not ours:
         return _told(forge, "ignored", "nothing that is read here was pushed", refs)
-    if not state.replays.is_new(body):
+    if not state.replays.is_new(body, signatures.identity):
         return _told(forge, "ignored", "this delivery came before", ours)
     state.wake()
     return _told(forge, "woken", refs=ours)

@@ -42,6 +42,7 @@ _DIGESTS: Final[Mapping[str, tuple[Forge, re.Pattern[str]]]] = {
 }
 _FORMS: Final = {_BARE: "64 hexadecimal digits", _PREFIXED: "sha256= and 64 hexadecimal digits"}
 _TOKEN: Final = "X-Gitlab-Token"  # noqa: S105 - the header's name
+_TOKEN_IDS: Final = ("Idempotency-Key", "X-Gitlab-Event-UUID")  # GitLab's; the first stays when it tries again
 _STANDARD_HEADERS: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
@@ -53,11 +54,13 @@ class Signatures:
         forge: by whose form it is signed.
         digests: each the HMAC-SHA256 of the body, by the name of its header.
         standard: what is signed besides the body, and of the HMAC-SHA256 of both every one that is given.
+        identity: the delivery's id, where it is signed, or where the secret itself was shown and nothing is signed.
     """
 
     forge: Forge
     digests: Mapping[str, bytes]
     standard: tuple[bytes, tuple[bytes, ...]] | None
+    identity: bytes
 
 
 def read_signatures(headers: Headers, secret: str, now: datetime) -> Signatures:
@@ -71,7 +74,13 @@ def read_signatures(headers: Headers, secret: str, now: datetime) -> Signatures:
         raise _refused(_why_none(headers))
     by_gitlab = token is not None or (standard and "x-gitlab-event" in headers)
     forge = Forge.GITLAB if by_gitlab else _DIGESTS[given[0]][0] if given else Forge.GENERIC
-    return Signatures(forge=forge, digests=digests, standard=standard)
+    identity = _identity(headers, is_signed=standard is not None, by_token=not digests)
+    return Signatures(forge=forge, digests=digests, standard=standard, identity=identity)
+
+
+def _identity(headers: Headers, *, is_signed: bool, by_token: bool) -> bytes:
+    names = _STANDARD_HEADERS[:1] if is_signed else _TOKEN_IDS if by_token else ()
+    return next((headers[name].encode("latin-1") for name in names if headers.get(name)), b"")
 
 
 def check_signatures(signatures: Signatures, secret: str, body: bytes) -> None:

@@ -128,6 +128,31 @@ async def test_a_delivery_that_came_before_is_ignored_in_whatever_form_it_comes(
     assert world.woken == 1
 
 
+async def test_a_commit_that_is_taken_back_and_pushed_again_wakes_the_source_again(world):
+    body, now = body_of(), world.state.now().timestamp()
+    event = {"X-Gitlab-Event": "Push Hook"}
+    proven = [
+        event | deliveries.standard(body, now, identity="1"),
+        event | deliveries.standard(body, now, identity="2"),
+        deliveries.gitlab() | {"X-Gitlab-Event-UUID": "3"},
+        deliveries.gitlab() | {"X-Gitlab-Event-UUID": "4", "Idempotency-Key": "5"},
+    ]
+    for headers in proven:
+        assert (await deliver(world, body, headers)).json()["result"] == "woken"
+    again = [*proven, deliveries.gitlab() | {"X-Gitlab-Event-UUID": "6", "Idempotency-Key": "5"}]
+    for headers in again:
+        assert (await deliver(world, body, headers)).json()["result"] == "ignored"
+
+
+@pytest.mark.parametrize("sign", [github, deliveries.gitea, generic])
+async def test_an_id_that_nobody_has_signed_makes_no_delivery_new(world, sign):
+    body = body_of()
+    for name in ("1", "2"):
+        ids = {"X-GitHub-Delivery": name, "X-Gitea-Delivery": name, "Idempotency-Key": name, "webhook-id": name}
+        await deliver(world, body, sign(body) | ids)
+    assert world.woken == 1
+
+
 async def test_a_body_is_remembered_only_once_it_was_rightly_signed(world):
     body = body_of()
     assert (await deliver(world, body, github(body, secret="x" * 32))).status_code == 401
@@ -198,9 +223,15 @@ async def test_the_header_that_names_the_event_must_stand_there_once(world, sign
     name = next(name for name in ("X-Forgejo-Event", "X-GitHub-Event", "X-Gitlab-Event") if name in signed)
     pairs = [(key, value) for key, value in signed.items() if key != name]
     for events, said in (([], "is missing"), ([(name, "")], "once"), ([(name, "push")] * 2, "once")):
-        answer = await deliver(world, unread(), pairs + events)
+        answer = await deliver(world, body_of(), pairs + events)
         assert refused(answer, world, 400, "invalid-request", said)
         assert answer.json()["errors"][0]["field"] == name
+
+
+@pytest.mark.parametrize("sign", [github, deliveries.gitea, deliveries.forgejo, deliveries.bitbucket])
+async def test_without_a_right_signature_nothing_else_is_told_to_be_wrong(world, sign):
+    signed = {name: value for name, value in sign(body_of(), secret="x" * 32).items() if "vent" not in name}
+    assert refused(await deliver(world, body_of(), signed), world, 401, "signature-invalid")
 
 
 @pytest.mark.parametrize(

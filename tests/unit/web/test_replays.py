@@ -8,6 +8,15 @@ def test_a_body_is_new_once():
     assert replays.is_new(b"b")
 
 
+def test_a_body_under_another_id_is_new():
+    replays = Replays()
+    assert replays.is_new(b"a", b"1")
+    assert replays.is_new(b"a", b"2")
+    assert not replays.is_new(b"a", b"1")
+    assert replays.is_new(b"a")
+    assert replays.is_new(b"a1", b""), "an id is no part of a body"
+
+
 def test_only_the_newest_bodies_are_remembered():
     replays = Replays(2)
     assert [replays.is_new(body) for body in (b"a", b"b", b"c")] == [True, True, True]
