@@ -119,7 +119,7 @@ async def receive_delivery(state: State, request: Request, response: Response) -
 
 
 async def _receive(state: WebState, request: Request) -> HookAnswer:
-    """What can be refused by the headers alone is refused before the body is read; what it is, only once it is proven."""
+    """What headers alone show to be wrong is refused before the body is read; what it says, once it is proven."""
     secret = state.hook_secret.get_secret_value() if state.hook_secret else ""
     if not secret:
         raise refuse("hook-disabled", f"Nothing is woken until {SECRET_VARIABLE} is set where the reconciler runs.")
