@@ -1,7 +1,8 @@
 """What people type: the commands, their flags, and what they print.
 
-Exit codes: 0 done; 1 manifests or what was asked for are wrong; 2 settings, source or store are unusable (and for
-``plan``: there are changes); 3 a bug, with a log; 130 interrupted. Forbidden here: deciding anything about jobs.
+Exit codes: 0 done; 1 manifests or what was asked for are wrong; 2 settings, source or store are unusable (for ``plan``
+that is 1, too, and 2 says that there are changes); 3 a bug, with a log; 130 interrupted. Forbidden here: deciding
+anything about jobs.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Annotated
 import typer
 
 from reconciler.cli import act, audit, console, declare, inspect, stop
+from reconciler.cli.usage import PlanCommand
 from reconciler.errors import ReconcilerError
 
 app = typer.Typer(
@@ -49,7 +51,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     declare.schema,
 )
 for command in _COMMANDS:
-    app.command(name=command.__name__.rstrip("_"))(command)
+    app.command(name=command.__name__.rstrip("_"), cls=PlanCommand if command is declare.plan else None)(command)
 
 
 def _version(wanted: bool) -> None:

@@ -72,6 +72,17 @@ def repository(tmp_path):
     return made
 
 
+@pytest.mark.parametrize(
+    "args",
+    [("--form", "main"), ("--from",), ("--output", "yaml"), ("a", "b", "c")],
+    ids=["flag", "value", "choice", "arguments"],
+)
+def test_what_is_mistyped_is_not_taken_for_changes(repository, args):
+    ended = plan(*args, cwd=repository.path)
+    assert (ended.code, ended.out) == (1, "")
+    assert "reconciler plan -h" in ended.err
+
+
 def test_two_revisions_are_compared(repository):
     ended = plan("--from", "main", "--to", "feature", "-o", "json", cwd=repository.path)
     assert ended.code == 2, ended.text
