@@ -28,6 +28,7 @@ from reconciler.core.model import (
     Pause,
     Process,
     Reply,
+    Retention,
     RetryPolicy,
     Run,
     RunQuery,
@@ -142,6 +143,9 @@ class FakeClock:
 
     def next_due(self, key: JobKey) -> datetime | None:
         return self.now() + timedelta(minutes=1) if key in self.aligned else None
+
+    def handed_until(self) -> datetime:
+        return self.now()
 
     def drift(self) -> Sequence[Drift]:
         return list(self.drifted)
@@ -340,6 +344,17 @@ class MemoryStore:
                 self.stored_eras[era.id] = era
                 self.carried[era.id] = mark or ""
 
+    async def eras(self, *, since: datetime, until: datetime, keys: Collection[JobKey] | None = None) -> Sequence[Era]:
+        await self._enter("eras")
+        holding = (
+            era
+            for era in self.stored_eras.values()
+            if (keys is None or era.key in keys)
+            and era.begin < until
+            and not self._is_followed(era, since + timedelta(milliseconds=1))
+        )
+        return sorted(holding, key=lambda era: (era.key, era.begin)) if since < until else []
+
     async def windows(self) -> Sequence[FreezeWindow]:
         await self._enter("windows")
         return [self.stored_windows[name] for name in sorted(self.stored_windows)]
@@ -494,27 +509,42 @@ class MemoryStore:
         await self._enter("farewell")
         self.stored_processes.pop(process_id, None)
 
-    async def expire(self, *, before: datetime, keep_per_job: int) -> int:
+    async def expire(self, *, now: datetime, retention: Retention, applications: Mapping[str, Retention]) -> int:
         await self._enter("expire")
         by_job: dict[JobKey, list[Run]] = {}
-        for run in sorted(self.stored_runs.values(), key=lambda run: run.id, reverse=True):
+        for run in sorted(self.stored_runs.values(), key=lambda run: run.id):
             by_job.setdefault(run.key, []).append(run)
         gone = [
             run.id
-            for runs in by_job.values()
-            for place, run in enumerate(runs)
-            if place and run.outcome is not Outcome.RUNNING and (run.slot < before or place >= keep_per_job)
+            for key, runs in by_job.items()
+            for run in _expiring(runs, now, applications.get(key.application, retention))
         ]
         for run_id in gone:
             del self.stored_runs[run_id]
+        before = now - retention.keep_failures_for
         self.tokens = {token: kept for token, kept in self.tokens.items() if kept[2] >= before}
         self.stored_processes = {i: p for i, p in self.stored_processes.items() if p.seen_at >= before}
         self.stored_pauses = {i: p for i, p in self.stored_pauses.items() if (p.ended_at or p.until) >= before}
+        self.stored_eras = {i: era for i, era in self.stored_eras.items() if not self._is_followed(era, before)}
         return len(gone)
+
+    def _is_followed(self, era: Era, by: datetime) -> bool:
+        """Whether another era of the job has begun until then: before ``by``."""
+        return any(other.key == era.key and era.begin < other.begin < by for other in self.stored_eras.values())
 
     def seed(self, *runs: Run) -> None:
         """Put runs in as they are, without a claim."""
         self.stored_runs.update({run.id: replace(run) for run in runs})
+
+
+def _expiring(runs: Sequence[Run], now: datetime, retention: Retention) -> list[Run]:
+    """Of a job's runs, oldest first, those that are too old or too many."""
+    failures = (Outcome.FAILED, Outcome.MISSED, Outcome.UNKNOWN)
+    ended = [run for run in runs[:-1] if run.outcome is not Outcome.RUNNING]
+    spans = {True: retention.keep_failures_for, False: retention.keep_for}
+    aged = [run for run in ended if run.slot < now - spans[run.outcome in failures]]
+    left = sorted((run for run in ended if run not in aged), key=lambda run: run.outcome in failures)
+    return aged + left[: max(0, len(runs) - len(aged) - retention.keep_per_job)]
 
 
 async def finished(clock: FakeClock, work: Awaitable, *, within: float = 120.0):

@@ -21,7 +21,7 @@ from reconciler.app.parts import Parts
 from reconciler.app.signals import Signals, cancelled, delays, pause
 from reconciler.app.telling import Telling
 from reconciler.core.instants import relative
-from reconciler.core.model import ApplicationState, Job, JobKey, Run, StoredJob, SyncReport
+from reconciler.core.model import ApplicationState, Job, JobKey, Retention, Run, StoredJob, SyncReport
 from reconciler.errors import SourceError, StoreUnavailableError
 from reconciler.ports import Clock, Source, Store
 from reconciler.services.reconcile import Reconciliation, SyncOptions
@@ -124,8 +124,14 @@ class Engine:
             runner=self._runner,
             process=self._process,
             alive=wiring.is_alive,
-            keep_for=self._settings.keep_runs,
-            keep_per_job=self._settings.keep_runs_per_job,
+            retention=Retention(
+                keep_for=self._settings.keep_runs,
+                keep_failures_for=self._settings.keep_failures,
+                keep_per_job=self._settings.keep_runs_per_job,
+            ),
+            applications=lambda: {
+                state.name: state.history for state in self._reconciliation.applications if state.history is not None
+            },
         )
 
     async def _drain(self, signals: Signals) -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from reconciler.core.model import Outcome, Process, Run, StoredJob, whole_milliseconds
+from reconciler.core.model import Outcome, Process, Retention, Run, StoredJob, whole_milliseconds
 from reconciler.core.stops import said
 from reconciler.errors import StoreError
 from reconciler.ports import Clock, Store
@@ -33,8 +33,8 @@ class Upkeep:
         runner: sends runs again, and records those that are not.
         process: who we are.
         alive: whether a process with this id number runs on our own host.
-        keep_for: how long ended runs are kept.
-        keep_per_job: at most so many runs are kept of one job.
+        retention: how long ended runs are kept.
+        applications: those that keep theirs otherwise, and how long; asked each time.
     """
 
     def __init__(  # noqa: PLR0913 - named where it is wired
@@ -45,16 +45,16 @@ class Upkeep:
         runner: Runner,
         process: Process,
         alive: Callable[[int], bool] | None = None,
-        keep_for: timedelta = timedelta(days=30),
-        keep_per_job: int = 1000,
+        retention: Retention = Retention(),  # noqa: B008 - it is frozen
+        applications: Callable[[], Mapping[str, Retention]] = dict,
     ) -> None:
         self._store = store
         self._clock = clock
         self._runner = runner
         self._process = process
         self._alive = alive
-        self._keep_for = keep_for
-        self._keep_per_job = keep_per_job
+        self._retention = retention
+        self._applications = applications
         self._expired_at: datetime | None = None
         self._stepped_at: datetime | None = None
         # Owner -> the sign of life that stood in the store, and since when on our own clock. Other hosts' clocks may be
@@ -150,7 +150,8 @@ class Upkeep:
         now = self._clock.now()
         if self._expired_at is not None and now - self._expired_at < RETENTION:
             return
-        removed = await self._store.expire(before=now - self._keep_for, keep_per_job=self._keep_per_job)
+        applications = self._applications()
+        removed = await self._store.expire(now=now, retention=self._retention, applications=applications)
         self._expired_at = now
         if removed:
             log.info("%d old runs were removed", removed)

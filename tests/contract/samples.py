@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from reconciler.core.model import (
+    After,
     ApplicationState,
     Attempt,
+    Calendar,
     Cause,
     Commit,
     Drift,
+    Era,
     Expectation,
     FreezeWindow,
     HttpRequest,
@@ -18,6 +22,8 @@ from reconciler.core.model import (
     Outcome,
     Pause,
     Process,
+    Rate,
+    Retention,
     RetryPolicy,
     Run,
     Schedule,
@@ -37,6 +43,15 @@ COMMIT = Commit(
 )
 
 
+CALENDAR = Calendar(
+    name="holidays ☃",
+    zone="Africa/Lagos",
+    dates=("2026-12-25", "01-01"),
+    weekly=("SAT", "SUN"),
+    ranges=(("12-27", "01-02"), ("2026-08-01", "2026-08-14")),
+)
+
+
 def full_job(name: str = "billing/nightly") -> StoredJob:
     """A job with no field left at its default."""
     job = job_of(
@@ -51,6 +66,9 @@ def full_job(name: str = "billing/nightly") -> StoredJob:
             zone="Australia/Lord_Howe",
             starts_at=START - timedelta(days=400),
             ends_at=START + timedelta(days=400),
+            after=After(key=JobKey("ledger", "close"), on="completion"),
+            but_not=(CALENDAR, Calendar(name="plain")),
+            only=(replace(CALENDAR, name="working days"),),
         ),
         request=HttpRequest(
             method="POST",
@@ -70,6 +88,8 @@ def full_job(name: str = "billing/nightly") -> StoredJob:
         jitter=timedelta(seconds=30),
         suspend=True,
         max_concurrency=20,
+        max_rate=Rate(100, MINUTE),
+        stop_after_failures=5,
         file="teams/zahlungen ☃.yaml",
         line=42,
         digest="9f86d081884c7d65",
@@ -99,6 +119,7 @@ def full_application(name: str = "billing") -> ApplicationState:
         since=START + timedelta(milliseconds=1),
         revision="4f2c1d0",
         prune="never",
+        history=Retention(keep_for=timedelta(days=3), keep_failures_for=timedelta(days=400), keep_per_job=7),
     )
 
 
@@ -117,6 +138,19 @@ def full_window(name: str = "easter") -> FreezeWindow:
         file="windows ☃.yaml",
         line=3,
     )
+
+
+def era_of(job: str = "billing/nightly", begin: datetime = START, **changes: Any) -> Era:
+    """An era with every field filled; ``changes`` replaces fields."""
+    era = Era(
+        key=JobKey.parse(job),
+        begin=begin,
+        schedule=full_job().job.schedule,
+        revision="4f2c1d0",
+        file="zahlungen ☃.yaml",
+        line=7,
+    )
+    return replace(era, **changes)
 
 
 def pause_of(pause_id: str, target: str = "") -> Pause:
@@ -171,6 +205,10 @@ def ended(run: Run, outcome: Outcome = Outcome.SUCCEEDED, *, latency_ms: float |
     )  # fmt: skip
     return replace(
         run,
+        slots=3,
+        through=run.slot + MINUTE,
+        upstream="019caccc-1a80-86e6-a87e-2d2ab667fd21",
+        correlation="019caccc-1a80-86e6-a87e-2d2ab667fd20",
         outcome=outcome,
         reason="" if outcome is Outcome.SUCCEEDED else ODD,
         started_at=started if attempts else None,

@@ -166,8 +166,13 @@ async def test_a_job_written_by_an_older_version_is_read_and_its_newer_fields_ar
     await store.apply(jobs=[full_job()], applications=[full_application()])
     await store.record(report_of(1))
     older = [
-        ("jobs", "billing/nightly", encode_job(full_job()), ("derivedFrom", "appliedAt", "commit")),
-        ("applications", "billing", encode_application(full_application()), ("revision", "prune")),
+        (
+            "jobs",
+            "billing/nightly",
+            encode_job(full_job()),
+            ("derivedFrom", "appliedAt", "commit", "maxRate", "stopAfterFailures"),
+        ),
+        ("applications", "billing", encode_application(full_application()), ("revision", "prune", "history")),
         (
             "syncs",
             report_of(1).id,
@@ -178,9 +183,14 @@ async def test_a_job_written_by_an_older_version_is_read_and_its_newer_fields_ar
     for kind, name, document, newer in older:
         write_by_hand(kind, name, {field: value for field, value in document.items() if field not in newer})
     assert list(await store.jobs()) == [
-        replace(full_job(), job=replace(full_job().job, derived_from=""), applied_at=None, commit=None)
+        replace(
+            full_job(),
+            job=replace(full_job().job, derived_from="", max_rate=None, stop_after_failures=None),
+            applied_at=None,
+            commit=None,
+        )
     ]
-    assert list(await store.applications()) == [replace(full_application(), revision="", prune="")]
+    assert list(await store.applications()) == [replace(full_application(), revision="", prune="", history=None)]
     plain = replace(report_of(1), renamed=0, commit=None, notes=(), drift=(), environment="")
     assert list(await store.syncs(1)) == [plain]
 

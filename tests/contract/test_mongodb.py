@@ -8,19 +8,22 @@ import re
 import socket
 import time
 import warnings
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from bson import DatetimeMS, ObjectId
-from pymongo import MongoClient
+from pymongo import AsyncMongoClient, MongoClient
+from pymongo.monitoring import CommandListener
 from pymongo.uri_parser import parse_uri
 
 from reconciler.adapters.mongo import MongoStore
-from reconciler.core.model import JobKey, RunQuery
-from reconciler.errors import SettingsError, StoreError, StoreUnavailableError
+from reconciler.core.model import JobKey, Retention, RunQuery
+from reconciler.errors import DeposedError, SettingsError, StoreError, StoreUnavailableError
 from tests.contract.relay import Relay
-from tests.contract.samples import claim_of, ended, full_job, full_window, pause_of
+from tests.contract.samples import claim_of, ended, era_of, full_job, full_window, pause_of
 from tests.fakes import START
 
 # Where connecting is cancelled, as by closing a store whose server is away, pymongo forgets the socket that it made; it
@@ -51,19 +54,20 @@ async def test_mongodb_refuses_a_newer_schema_and_leaves_it_as_it_is(opened, mon
     store = await opened(MongoStore(mongodb_url))
     await store.close()
     meta = _database(mongodb_client, mongodb_url)["meta"]
-    meta.update_one({"_id": "schema"}, {"$set": {"version": 3}})
-    with pytest.raises(StoreError, match=r"was written by a newer reconciler \(schema 3.*upgrade"):
+    meta.update_one({"_id": "schema"}, {"$set": {"version": 4}})
+    with pytest.raises(StoreError, match=r"was written by a newer reconciler \(schema 4.*upgrade"):
         await store.open()
-    assert meta.find_one({"_id": "schema"}) == {"_id": "schema", "version": 3}
+    assert meta.find_one({"_id": "schema"}) == {"_id": "schema", "version": 4}
 
 
-async def test_a_mongodb_of_version_1_is_raised_so_that_an_older_reconciler_refuses_it(
-    opened, mongodb_url, mongodb_client
+@pytest.mark.parametrize("version", [1, 2])
+async def test_a_mongodb_of_an_older_version_is_raised_so_that_an_older_reconciler_refuses_it(
+    opened, mongodb_url, mongodb_client, version
 ):
     meta = _database(mongodb_client, mongodb_url)["meta"]
-    meta.insert_one({"_id": "schema", "version": 1})
+    meta.insert_one({"_id": "schema", "version": version})
     await asyncio.gather(*(opened(MongoStore(mongodb_url)) for _ in range(4)))
-    assert meta.find_one({"_id": "schema"}) == {"_id": "schema", "version": 2}
+    assert meta.find_one({"_id": "schema"}) == {"_id": "schema", "version": 3}
 
 
 async def test_mongodb_refuses_another_programs_meta(mongodb_url, mongodb_client):
@@ -89,6 +93,10 @@ async def test_mongodb_has_the_indexes_that_the_questions_need(opened, mongodb_u
         {"application": "a", "api": "b"},
     ):
         assert "IXSCAN" in str(database["pauses"].find(condition).explain())
+    await store.apply(eras=[era_of()])
+    assert "IXSCAN" in str(database["eras"].find({"job": "a/b", "begin": {"$lte": START}}).explain())
+    ids = database["runs"].find({"_id": {"$gte": "0"}}, {"_id": 1}).explain()
+    assert "'stage': 'FETCH'" not in str(ids)
     last = [{"$sort": {"job": 1, "_id": -1}}, {"$group": {"_id": "$job", "newest": {"$first": "$$ROOT"}}}]
     explained = database.command("explain", {"aggregate": "runs", "pipeline": last, "cursor": {}})
     assert "DISTINCT_SCAN" in str(explained)
@@ -203,12 +211,12 @@ async def test_clearing_away_waits_no_longer_for_a_mongodb_that_is_away(opened, 
         await relay.close()
     began = time.perf_counter()
     with pytest.raises(StoreUnavailableError):
-        await store.expire(before=START, keep_per_job=1)
+        await store.expire(now=START, retention=Retention(keep_per_job=1), applications={})
     assert time.perf_counter() - began < 10
     relay.loses_answers = False
     if not loses_answers:
         await relay.open()
-    await store.expire(before=START, keep_per_job=1)
+    await store.expire(now=START, retention=Retention(keep_per_job=1), applications={})
     assert await store.runs(RunQuery()) == [ended(many[-1])]
 
 
@@ -238,6 +246,86 @@ async def test_a_finish_whose_answer_is_lost_stands_and_may_be_repeated(opened, 
     assert await beside.run(run.id) == ended(run)
     await store.finish([ended(run)])
     assert await beside.run(run.id) == ended(run)
+
+
+async def test_a_lease_whose_answers_are_lost_is_ours_with_one_term_and_the_mark_that_was_left(
+    opened, mongodb_url, relay, relayed_url
+):
+    beside = await opened(MongoStore(mongodb_url))
+    await beside.lead("old", timedelta(0), START)
+    store = await opened(MongoStore(relayed_url, patience=timedelta(seconds=1)))
+    relay.loses_answers = True
+    with pytest.raises(StoreUnavailableError):
+        await store.lead("new", timedelta(hours=1), START)
+    relay.loses_answers = False
+    lease = await store.lead("new", timedelta(hours=1), START)
+    assert (lease.holder, lease.term, lease.accounted_until) == ("new", 2, START)
+
+
+async def test_a_fenced_claim_whose_answer_is_lost_stands_and_is_ours_when_repeated(
+    opened, mongodb_url, relay, relayed_url
+):
+    beside = await opened(MongoStore(mongodb_url))
+    await beside.lead("here", timedelta(hours=1), START)
+    theirs = claim_of("a/taken", owner="there")
+    await beside.claim([theirs])
+    store = await opened(MongoStore(relayed_url, patience=timedelta(seconds=1)))
+    runs = [claim_of("a/free", term=1), claim_of("a/taken", term=1)]
+    relay.loses_answers = True
+    with pytest.raises(StoreUnavailableError):
+        await store.claim(runs, term=1)
+    assert set(await beside.unfinished()) == {theirs, runs[0]}
+    relay.loses_answers = False
+    assert await store.claim(runs, term=1) == {runs[0].id}
+
+
+async def test_a_fenced_claim_is_refused_where_somebody_has_removed_the_lease(opened, mongodb_url, mongodb_client):
+    store = await opened(MongoStore(mongodb_url))
+    await store.lead("here", timedelta(hours=1), START)
+    _database(mongodb_client, mongodb_url)["leases"].drop()
+    with pytest.raises(DeposedError, match="the lease is gone; ours was 1"):
+        await store.claim([claim_of(term=1)], term=1)
+    with pytest.raises(DeposedError, match="the lease is gone; ours was 1"):
+        await store.apply(jobs=[full_job()], term=1)
+    assert list(await store.unfinished()) == list(await store.jobs()) == []
+
+
+async def test_what_mongodb_cannot_hold_is_refused_under_a_term_too_and_the_store_stays_usable(opened, mongodb_url):
+    store = await opened(MongoStore(mongodb_url))
+    await store.lead("here", timedelta(hours=1), START)
+    with pytest.raises(StoreError, match="cannot hold this"):
+        await store.claim([replace(claim_of(term=1), revision="\udc80")], term=1)
+    assert await store.claim([claim_of(term=1)], term=1) == {claim_of().id}
+
+
+class _Commands(CommandListener):
+    """Counts what is asked of the server."""
+
+    def __init__(self):
+        self.names = []
+
+    def started(self, event):
+        if event.command_name not in ("hello", "isMaster", "endSessions"):
+            self.names.append(event.command_name)
+
+    def succeeded(self, event):
+        pass
+
+    def failed(self, event):
+        pass
+
+
+async def test_a_fenced_batch_of_claims_takes_two_round_trips_and_one_of_results_one(opened, mongodb_url):
+    store = await opened(MongoStore(mongodb_url))
+    await store.lead("here", timedelta(hours=1), START)
+    commands = _Commands()
+    await store._client.close()
+    store._client = AsyncMongoClient(mongodb_url, event_listeners=[commands])
+    store._opened = store._client[store._address.database].with_options(codec_options=store._opened.codec_options)
+    runs = [claim_of(f"a/{number}", term=1) for number in range(1000)]
+    assert len(await store.claim(runs, term=1)) == 1000
+    await store.finish([ended(run) for run in runs])
+    assert Counter(commands.names) == {"aggregate": 2, "update": 1}
 
 
 def _everything_told(error: BaseException) -> str:

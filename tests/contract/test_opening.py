@@ -7,15 +7,17 @@ import json
 import subprocess
 import sys
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 
 from reconciler.adapters.mongo import MongoStore
-from reconciler.core.model import JobKey, RunQuery
+from reconciler.core.model import JobKey, Retention, RunQuery
 from reconciler.errors import StoreError
 from tests.contract.samples import (
     claim_of,
     ended,
+    era_of,
     full_application,
     full_job,
     full_window,
@@ -24,6 +26,8 @@ from tests.contract.samples import (
     report_of,
 )
 from tests.fakes import START, stored_job
+
+HOUR = timedelta(hours=1)
 
 VERBS = [
     lambda store: store.check(),
@@ -50,7 +54,15 @@ VERBS = [
     lambda store: store.beat(process_of("p")),
     lambda store: store.processes(),
     lambda store: store.farewell("p"),
-    lambda store: store.expire(before=START, keep_per_job=1),
+    lambda store: store.expire(now=START, retention=Retention(), applications={"a": Retention()}),
+    lambda store: store.lead("p", HOUR, START),
+    lambda store: store.lease(),
+    lambda store: store.claim([claim_of("a/b")], term=1),
+    lambda store: store.apply(jobs=[stored_job()], term=1),
+    lambda store: store.apply(eras=[era_of()]),
+    lambda store: store.eras(since=START - HOUR, until=START + HOUR),
+    lambda store: store.run_ids(START),
+    lambda store: store.resign("p", START),
 ]
 
 # A second process: reads the store over and over, and says at the end what it saw.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
+import threading
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -47,11 +48,11 @@ async def test_sqlite_refuses_a_newer_schema_and_leaves_it_as_it_is(opened, tmp_
     store = await opened(SqliteStore(path))
     await store.close()
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 3")
-    with pytest.raises(StoreError, match=r"state\.db: was written by a newer reconciler \(schema 3.*upgrade"):
+        connection.execute("PRAGMA user_version = 4")
+    with pytest.raises(StoreError, match=r"state\.db: was written by a newer reconciler \(schema 4.*upgrade"):
         await store.open()
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
 
 
 @pytest.mark.parametrize("statement", ["CREATE TABLE theirs (x)", "PRAGMA application_id = 7"])
@@ -173,6 +174,17 @@ RUN_1 = """{"_id":"019cadb0-0d00-8a4b-b4fb-a9fa2cdd58b7","job":"billing/nightly"
 "excerpt":"","revision":"4f2c1d0","file":"billing.yaml","line":12,"delivery":"atMostOnce","overrides":[]}"""
 
 
+# What the second version had added.
+VERSION_2 = """
+CREATE TABLE windows (id TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE pauses (id TEXT PRIMARY KEY, target TEXT NOT NULL, until TEXT NOT NULL, ended_at TEXT,
+               document TEXT NOT NULL);
+CREATE INDEX pauses_by_target ON pauses (target);
+CREATE INDEX pauses_by_end ON pauses (ended_at, until);
+PRAGMA user_version = 2;
+"""
+
+
 def _file_of_version_1(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -184,9 +196,19 @@ def _file_of_version_1(path: Path) -> None:
         connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (run_id, *columns, RUN_1))
 
 
-async def test_a_sqlite_file_of_version_1_keeps_what_it_has_and_gets_what_is_new(opened, tmp_path):
-    path = tmp_path / "state.db"
+def _file_of_version_2(path: Path) -> None:
     _file_of_version_1(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(VERSION_2)
+
+
+OLDER = pytest.mark.parametrize("make_older", [_file_of_version_1, _file_of_version_2], ids=["1", "2"])
+
+
+@OLDER
+async def test_a_sqlite_file_of_an_older_version_keeps_what_it_has_and_gets_what_is_new(opened, tmp_path, make_older):
+    path = tmp_path / "state.db"
+    make_older(path)
     store = await opened(SqliteStore(path))
     assert list(await store.jobs()) == [stored_job("billing/nightly")]
     (run,) = await store.unfinished()
@@ -199,12 +221,16 @@ async def test_a_sqlite_file_of_version_1_keeps_what_it_has_and_gets_what_is_new
     assert list(await again.windows()) == [full_window()]
     assert list(await again.pauses()) == [pause_of("1")]
     assert await again.run(run.id) == replace(run, key=JobKey("billing", "new"))
+    assert (await again.lead("here", timedelta(hours=1), START)).term == 1
+    await again.finish([replace(ended(run), key=JobKey("billing", "new"), term=1)])
+    assert list(await again.unfinished()) == []
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
 
 
-async def test_a_sqlite_file_of_version_1_has_the_tables_of_a_fresh_one_afterwards(opened, tmp_path):
-    _file_of_version_1(tmp_path / "old.db")
+@OLDER
+async def test_a_sqlite_file_of_an_older_version_has_the_tables_of_a_fresh_one_afterwards(opened, tmp_path, make_older):
+    make_older(tmp_path / "old.db")
     schemas = []
     for name in ("old.db", "fresh.db"):
         await opened(SqliteStore(tmp_path / name))
@@ -214,8 +240,9 @@ async def test_a_sqlite_file_of_version_1_has_the_tables_of_a_fresh_one_afterwar
     assert schemas[0] == schemas[1]
 
 
-async def test_many_may_open_a_sqlite_file_of_version_1_at_once(opened, tmp_path):
-    _file_of_version_1(tmp_path / "state.db")
+@OLDER
+async def test_many_may_open_a_sqlite_file_of_an_older_version_at_once(opened, tmp_path, make_older):
+    make_older(tmp_path / "state.db")
     stores = await asyncio.gather(*(opened(SqliteStore(tmp_path / "state.db")) for _ in range(6)))
     for number, store in enumerate(stores):
         await store.pause(pause_of(str(number)))
@@ -230,6 +257,8 @@ async def test_sqlite_has_the_indexes_that_the_questions_need(opened, tmp_path):
         "DELETE FROM pauses WHERE ended_at < '2026' OR (ended_at IS NULL AND until < '2026')",
         "UPDATE pauses SET target = 'a/b' WHERE target = 'a/c'",
         "UPDATE runs SET job = 'a/b' WHERE job = 'a/c'",
+        "UPDATE eras SET job = 'a/b' WHERE job = 'a/c'",
+        "SELECT id FROM runs WHERE id >= '0'",
     )
     await store.close()
     with closing(sqlite3.connect(tmp_path / "state.db")) as connection:
@@ -312,3 +341,27 @@ async def test_every_query_that_the_document_on_state_shows_can_be_asked_read_on
     with closing(sqlite3.connect(f"file:{tmp_path}/state.db?mode=ro", uri=True)) as reader:
         for query in queries:
             assert reader.execute(query).fetchall(), query
+
+
+async def test_a_sqlite_lease_of_another_boot_has_expired_and_so_has_one_that_lasts_longer_than_it_was_taken_for(
+    opened, tmp_path
+):
+    store = await opened(SqliteStore(tmp_path / "state.db"))
+    for term, change in enumerate(("boot = 'another'", "expires_ms = expires_ms + 3600000"), 1):
+        await store.lead(f"p{term}", timedelta(minutes=1), START)
+        assert not (await store.lease()).expired
+        with closing(sqlite3.connect(tmp_path / "state.db")) as other, other:
+            other.execute(f"UPDATE leases SET {change}")  # noqa: S608 - the tests' own words
+        assert (await store.lease()).expired
+        assert (await store.lead(f"p{term + 1}", timedelta(minutes=1), START)).term == term + 1
+
+
+async def test_a_sqlite_lease_is_renewed_while_a_long_question_is_asked(opened, tmp_path):
+    store = await opened(SqliteStore(tmp_path / "state.db"))
+    release = threading.Event()
+    question = asyncio.create_task(store._read(lambda _connection: release.wait(10)))
+    await asyncio.sleep(0)
+    assert (await store.lead("here", timedelta(minutes=1), START)).holder == "here"
+    assert not question.done()
+    release.set()
+    assert await question

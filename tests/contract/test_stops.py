@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from reconciler.core.model import FreezeWindow, Schedule
+from reconciler.core.model import FreezeWindow, Retention, Schedule
 from tests.contract.samples import ODD, full_window, pause_of
 from tests.fakes import START, stored_job
 
@@ -91,5 +91,6 @@ async def test_a_pause_goes_when_it_ended_long_ago_by_itself_or_by_somebody(stor
     for pause in (kept | gone).values():
         await store.pause(pause)
     for _ in range(2):
-        assert await store.expire(before=bound, keep_per_job=1) == 0
+        retention = Retention(keep_failures_for=90 * 24 * HOUR)
+        assert await store.expire(now=bound + 90 * 24 * HOUR, retention=retention, applications={}) == 0
         assert {pause.id: pause for pause in await store.pauses()} == kept

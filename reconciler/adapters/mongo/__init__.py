@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar, cast
@@ -24,7 +24,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from reconciler.adapters.mongo import leading
+from reconciler.adapters.mongo import expiring, leading
 from reconciler.adapters.mongo.address import Address
 from reconciler.adapters.mongo.applying import (
     Write,
@@ -52,6 +52,7 @@ from reconciler.core.model import (
     Outcome,
     Pause,
     Process,
+    Retention,
     Run,
     RunQuery,
     StoredJob,
@@ -63,9 +64,8 @@ from reconciler.core.renames import carried_by
 from reconciler.errors import DeposedError, StoreError, StoreUnavailableError
 from reconciler.ports import OnDamaged
 
-_LONG_MS = 300_000  # clearing away takes its time
 _KEPT_REPORTS = 1000
-_BATCH = 1000  # runs removed or jobs read by one command, so that a claim never waits long
+_BATCH = 1000  # jobs in one answer
 _RENAMED = 50  # jobs whose runs one command carries over: it must answer in time, however many runs they have
 _RACES = 3  # tries of what fails only where another process does the same at once
 _CLAIMED = 5000  # runs that one command claims under a term: it is one document, of 16 MB at most
@@ -225,6 +225,23 @@ class MongoStore:
             await self._bulk("pauses", carried_pauses(some, mark))
             await self._bulk("eras", carried_eras(some, mark))
 
+    async def eras(self, *, since: datetime, until: datetime, keys: Collection[JobKey] | None = None) -> Sequence[Era]:
+        """The eras that hold anywhere in (since, until], by key and begin; of every job where no keys are given."""
+        if since >= until:
+            return []
+        whose: Document = {} if keys is None else {"job": {"$in": [str(key) for key in keys]}}
+        later: list[Document] = [{"$match": {**whose, "begin": {"$gt": since, "$lt": until}}}]
+        stages: list[Document] = [
+            {"$match": {**whose, "begin": {"$lte": since}}},
+            {"$sort": {"job": 1, "begin": -1}},
+            {"$group": {"_id": "$job", "standing": {"$first": "$$ROOT"}}},
+            {"$replaceRoot": {"newRoot": "$standing"}},
+            {"$unionWith": {"coll": "eras", "pipeline": later}},
+        ]
+        with self._translated():
+            found = await (await self._collection("eras").aggregate(stages, allowDiskUse=True)).to_list()
+        return sorted(map(declared.decode_era, found), key=lambda era: (era.key, era.begin))
+
     async def windows(self) -> Sequence[FreezeWindow]:
         """Every freeze window, ordered by name."""
         return await self._find("windows", {}, declared.decode_window, sort=[("_id", 1)])
@@ -315,7 +332,7 @@ class MongoStore:
         if not runs:
             return frozenset()
         condition = {"_id": {"$in": [run.id for run in runs]}}
-        stored = self._surely("runs").find(condition, {"owner": 1, "claimedAt": 1})
+        stored = self._surely("runs").find(condition, {"owner": 1, "claimedAt": 1}, batch_size=len(runs) + 1)
         return _ours(runs, await stored.to_list())
 
     async def _claim_fenced(self, runs: Sequence[Run], term: int) -> frozenset[str]:
@@ -328,7 +345,8 @@ class MongoStore:
         documents = [records.encode_run(run) for run in runs]
         await self._merge(leading.inserting(documents, term))
         stages = leading.standing({run.id for run in runs})
-        found = await (await self._surely("leases").aggregate(stages)).to_list()
+        # All in one answer: unless told, the first one holds 101 records.
+        found = await (await self._surely("leases").aggregate(stages, batchSize=len(runs) + 2)).to_list()
         stands, claims = _parted(found)
         won = _ours(runs, claims)
         if len(claims) < len(documents) and {run.id for run in runs} - {claim["_id"] for claim in claims}:
@@ -412,51 +430,13 @@ class MongoStore:
             found = await (await self._collection("runs").aggregate(stages, allowDiskUse=True)).to_list()
         return [_tally(group) for group in found]
 
-    async def expire(self, *, before: datetime, keep_per_job: int) -> int:
-        """Remove ended runs that are too old or too many, in small commands; returns how many."""
+    async def expire(self, *, now: datetime, retention: Retention, applications: Mapping[str, Retention]) -> int:
+        """Remove ended runs that are older or more than ``retention`` says, in small commands; returns how many."""
+        runs = self._collection("runs")
         with self._translated():
-            async with self._unhurried() as runs:
-                gone = await self._expire_surplus(runs, max(1, keep_per_job)) + await self._expire_aged(runs, before)
-            await self._collection("tokens").delete_many({"at": {"$lt": before}})
-            await self._collection("processes").delete_many({"seenAt": {"$lt": before}})
-            for over in ({"endedAt": {"$lt": before}}, {"endedAt": None, "until": {"$lt": before}}):
-                await self._collection("pauses").delete_many(over)
-        return gone
-
-    @asynccontextmanager
-    async def _unhurried(self) -> AsyncIterator[AsyncCollection[Document]]:
-        """The runs, where an answer may take long, and a server that is away is noticed as soon as by any other verb.
-
-        ``pymongo.timeout`` would not do: it replaces the patience in finding a server.
-        """
-        known = self._collection("runs")
-        longer = {"socketTimeoutMS": _LONG_MS} if "socketTimeoutMS" in self._options else {}  # or else the URL says it
-        async with AsyncMongoClient[Document](self._address.url, **{**self._options, **longer}) as client:
-            yield client[known.database.name][known.name].with_options(
-                known.codec_options, known.read_preference, known.write_concern, known.read_concern
-            )
-
-    async def _expire_surplus(self, collection: AsyncCollection[Document], keep: int) -> int:
-        stages: list[Document] = [
-            {"$sort": {"job": 1}},
-            {"$group": {"_id": "$job", "runs": {"$sum": 1}}},
-            {"$match": {"runs": {"$gt": keep}}},
-        ]
-        gone = 0
-        async for crowded in await collection.aggregate(stages, allowDiskUse=True):
-            job = {"job": crowded["_id"]}
-            async for newest in collection.find(job, {"_id": 1}, sort=[("_id", -1)], skip=keep, limit=1):
-                surplus = {**job, "_id": {"$lte": newest["_id"]}, "outcome": {"$ne": Outcome.RUNNING.value}}
-                gone += (await collection.delete_many(surplus)).deleted_count
-        return gone
-
-    async def _expire_aged(self, collection: AsyncCollection[Document], before: datetime) -> int:
-        newest = {group["newest"] for group in await self._last({}, "$_id")}
-        aged = {"_id": {"$lt": records.first_id(before)}, "outcome": {"$ne": Outcome.RUNNING.value}}
-        old = [run["_id"] async for run in collection.find(aged, {"_id": 1}) if run["_id"] not in newest]
-        gone = 0
-        for start in range(0, len(old), _BATCH):
-            gone += (await collection.delete_many({"_id": {"$in": old[start : start + _BATCH]}})).deleted_count
+            newest = {group["_id"]: group["newest"] for group in await self._last({}, "$_id")}
+            gone = await expiring.expire_runs(runs, newest, now=now, retention=retention, applications=applications)
+            await expiring.expire_others(runs.database, now - retention.keep_failures_for)
         return gone
 
     # --- tokens, processes

@@ -31,6 +31,7 @@ _INDEXES: tuple[tuple[str, list[tuple[str, int]]], ...] = (
     ("tokens", [("at", 1)]),
     ("pauses", [("endedAt", 1), ("until", 1)]),
     ("pauses", [("application", 1), ("api", 1)]),
+    ("eras", [("job", 1), ("begin", -1)]),
 )
 
 

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from reconciler.adapters.sqlite import leading
+from reconciler.adapters.sqlite import expiring, leading
 from reconciler.adapters.sqlite.applying import Applied
 from reconciler.adapters.sqlite.connection import MAY_NOT_WRITE, Lane, Work, may_write, transaction
 from reconciler.adapters.sqlite.rows import RUN_COLUMNS, decoded, document_of, row, run_batch, slices, stamp, where
@@ -34,6 +34,7 @@ from reconciler.core.model import (
     Outcome,
     Pause,
     Process,
+    Retention,
     Run,
     RunQuery,
     StoredJob,
@@ -47,7 +48,6 @@ _KEPT_REPORTS = 1000
 # One row for all of them, for the reason given below; the lengths part the documents again.
 _JOBS = """SELECT json_group_array(CAST(id AS TEXT)), json_group_array(length(CAST(document AS BLOB))),
            CAST(group_concat(document, '') AS BLOB) FROM jobs"""
-_BATCH = 500  # rows removed in one transaction, so that a claim never waits long
 
 # One statement for a whole batch: Python's driver lets go of the interpreter lock at every row it handles, and each
 # time a busy event loop lets it wait for milliseconds. The + keeps the planner from walking the index of outcomes.
@@ -74,9 +74,11 @@ _LAST_RUNS = """WITH RECURSIVE each (job) AS (SELECT min(job) FROM runs UNION AL
                 SELECT (SELECT min(job) FROM runs WHERE job > each.job) FROM each WHERE each.job IS NOT NULL)
                 SELECT id, document FROM each JOIN runs
                 ON runs.id = (SELECT max(id) FROM runs AS newer WHERE newer.job = each.job)"""
-_AGED = """SELECT id FROM runs WHERE id < ? AND outcome <> 'running'
-           AND EXISTS (SELECT 1 FROM runs AS newer WHERE newer.job = runs.job AND newer.id > runs.id)"""
-_SURPLUS = "SELECT id, outcome FROM runs WHERE job = ? ORDER BY id DESC LIMIT -1 OFFSET ?"
+# Until its job's next one begins an era holds.
+_ERAS = """SELECT id, document FROM eras WHERE begin < :until
+           AND (:jobs IS NULL OR job IN (SELECT value FROM json_each(:jobs)))
+           AND NOT EXISTS (SELECT 1 FROM eras AS later
+                           WHERE later.job = eras.job AND later.begin > eras.begin AND later.begin <= :since)"""
 
 _Result = TypeVar("_Result")
 
@@ -227,6 +229,13 @@ class SqliteStore:
         if applied:
             await self._write(write)
 
+    async def eras(self, *, since: datetime, until: datetime, keys: Collection[JobKey] | None = None) -> Sequence[Era]:
+        """The eras that hold anywhere in (since, until], by key and begin; of every job where no keys are given."""
+        jobs = None if keys is None else json.dumps([str(key) for key in keys])
+        values = {"since": stamp(since), "until": stamp(until), "jobs": jobs}
+        found = await self._read(lambda c: decoded(declared.decode_era, c.execute(_ERAS, values)))
+        return sorted(found, key=lambda era: (era.key, era.begin)) if since < until else []
+
     async def windows(self) -> Sequence[FreezeWindow]:
         """Every freeze window, ordered by name."""
         sql = "SELECT id, document FROM windows ORDER BY id"
@@ -361,22 +370,13 @@ class SqliteStore:
         rows = await self._read(lambda connection: connection.execute(sql, values).fetchall())
         return [Tally(datetime.fromisoformat(hour), Outcome(outcome), ms, runs) for hour, outcome, ms, runs in rows]
 
-    async def expire(self, *, before: datetime, keep_per_job: int) -> int:
-        """Remove ended runs that are too old or too many, in small transactions; returns how many."""
-        surplus = await self._read(lambda connection: _surplus(connection, max(1, keep_per_job)))
-        aged = await self._read(lambda c: c.execute(_AGED, (records.first_id(before),)).fetchall())
-        gone = [*{*surplus, *aged}]
-        for start in range(0, len(gone), _BATCH):
-            await self._remove("DELETE FROM runs WHERE id = ?", gone[start : start + _BATCH])
-        await self._remove("DELETE FROM tokens WHERE at < ?", [(stamp(before),)])
-        await self._remove("DELETE FROM processes WHERE seen_at < ?", [(stamp(before),)])
-        await self._remove(
-            "DELETE FROM pauses WHERE ended_at < ?1 OR (ended_at IS NULL AND until < ?1)", [(stamp(before),)]
+    async def expire(self, *, now: datetime, retention: Retention, applications: Mapping[str, Retention]) -> int:
+        """Remove ended runs that are older or more than ``retention`` says, in small transactions; returns how many."""
+        gone = await expiring.expire_runs(
+            self._read, self._write, now=now, retention=retention, applications=applications
         )
-        return len(gone)
-
-    async def _remove(self, statement: str, values: Sequence[tuple[str]]) -> None:
-        await self._write(lambda connection: connection.executemany(statement, values))
+        await expiring.expire_others(self._write, now - retention.keep_failures_for)
+        return gone
 
     # --- tokens, processes
 
@@ -405,11 +405,4 @@ class SqliteStore:
 
     async def farewell(self, process_id: str) -> None:
         """Forget a process that ends in good order."""
-        await self._remove("DELETE FROM processes WHERE id = ?", [(process_id,)])
-
-
-def _surplus(connection: sqlite3.Connection, keep: int) -> list[tuple[str]]:
-    """Ended runs beyond the newest ``keep`` of their job."""
-    crowded = connection.execute("SELECT job FROM runs GROUP BY job HAVING count(*) > ?", (keep,)).fetchall()
-    rows = (row for (job,) in crowded for row in connection.execute(_SURPLUS, (job, keep)))
-    return [(run_id,) for run_id, outcome in rows if outcome != Outcome.RUNNING]
+        await self._write(lambda connection: connection.execute("DELETE FROM processes WHERE id = ?", (process_id,)))

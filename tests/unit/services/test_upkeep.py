@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from reconciler.core import runs
-from reconciler.core.model import Cause, JobKey, Outcome, Process, Reply, Stop, StopKind
+from reconciler.core.model import Cause, JobKey, Outcome, Process, Reply, Retention, Stop, StopKind
 from reconciler.services.run import Runner
 from reconciler.services.upkeep import BEAT, SILENCE, Upkeep
 from tests.fakes import START, FakeClock, Gate, MemoryStore, ScriptedCaller, stored_job
@@ -275,17 +275,28 @@ class TestRetention:
         return run.id
 
     async def test_old_runs_go_by_age(self):
-        house = House(keep_for=timedelta(days=2))
+        house = House(retention=Retention(keep_for=timedelta(days=2)))
         old, young = self.ended(house, timedelta(days=3)), self.ended(house, timedelta(days=1))
         await house.upkeep.step()
         assert old not in house.store.stored_runs
         assert young in house.store.stored_runs
 
     async def test_and_by_count_per_job(self):
-        house = House(keep_per_job=3)
+        house = House(retention=Retention(keep_per_job=3))
         ids = [self.ended(house, timedelta(hours=hour)) for hour in range(6)]
         await house.upkeep.step()
         assert sorted(house.store.stored_runs) == sorted(ids[:3])
+
+    async def test_an_application_may_keep_its_own_longer_also_from_a_later_sync_on(self):
+        declared = {"billing": Retention(keep_for=timedelta(days=9))}
+        house = House(retention=Retention(keep_for=timedelta(days=2)), applications=lambda: declared)
+        old, _ = self.ended(house, timedelta(days=3)), self.ended(house, timedelta(days=1))
+        await house.upkeep.step()
+        assert old in house.store.stored_runs
+        declared.clear()
+        await house.clock.advance(timedelta(hours=1))
+        await house.upkeep.step()
+        assert old not in house.store.stored_runs
 
     async def test_once_an_hour(self):
         house = House()
