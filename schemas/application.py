@@ -53,7 +53,7 @@ class ApplicationSpec(Strict):
     limits: Limits = Field(default=Limits(), description="What its target is asked to bear at most.")
     history: History | None = Field(
         default=None,
-        description="How long its runs are kept, instead of what the reconciler's settings say; as these say if left out.",
+        description="How long its runs are kept; as the reconciler's settings say, unless this stands here.",
     )
     apis: Annotated[tuple[InlineApi, ...], Field(strict=False)] = Field(
         default=(), description="Apis written here instead of in documents of their own."

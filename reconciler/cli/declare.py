@@ -20,6 +20,8 @@ from reconciler.cli.console import Output, OutputOption
 from reconciler.cli.options import EnvironmentOption, MaxPruneOption, RefOption, SourceArgument, StoreOption
 from reconciler.cli.sources import Reading, read
 from reconciler.core import plan_text
+from reconciler.core.calendars import Agenda
+from reconciler.core.completion import completed_at
 from reconciler.core.instants import absolute, read_instant, relative, stamp
 from reconciler.core.json_schema import manifest_schema
 from reconciler.core.model import Job, JobKey, Problem, Schedule, Snapshot
@@ -29,7 +31,7 @@ from reconciler.core.plan_view import PlanView
 from reconciler.core.plural import plural
 from reconciler.core.schedules import resolve
 from reconciler.core.suggest import did_you_mean
-from reconciler.core.timetable import Timetable, words
+from reconciler.core.timetable import words
 from reconciler.errors import NotFoundError, ReconcilerError, SettingsError, SourceError
 from reconciler.settings import Settings
 from schemas.base import check_zone
@@ -82,15 +84,16 @@ def _conclude(found: Reading | None, problems: tuple[Problem, ...], environment:
         console.err().print(f"{plural(len(problems), 'problem')} in {files}{ending}, {jobs} valid{names}")
         return
     applications = plural(len(desired.applications), "Application")
-    windows = f" and {plural(len(desired.windows), 'freeze window')}" if desired.windows else ""
-    what = f"{jobs} of {applications}{windows} in {files}"
+    beside = [plural(len(desired.calendars), "calendar")] if desired.calendars else []
+    beside += [plural(len(desired.windows), "freeze window")] if desired.windows else []
+    what = f"{jobs} of {applications}{''.join(f' and {each}' for each in beside)} in {files}"
     console.print_lines([("green", f"Valid: {what}, revision {found.snapshot.revision[:12]}{ending}")])
 
 
 @lru_cache(maxsize=4096)
 def _outlook(schedule: Schedule, now: datetime) -> tuple[str, tuple[datetime, ...]]:
-    """A schedule in words and its next slots; many jobs share one."""
-    return words(schedule), tuple(Timetable.of(schedule).upcoming(now, SHOWN_SLOTS))
+    """A schedule in words and its next slots that will run; many jobs share one."""
+    return words(schedule), Agenda.of(schedule).upcoming(now, SHOWN_SLOTS)
 
 
 def _job_lines(jobs: Mapping[JobKey, Job], now: datetime) -> list[tuple[str, str]]:
@@ -107,8 +110,17 @@ def _slots_text(job: Job, slots: tuple[datetime, ...], now: datetime) -> str:
     if job.suspend:
         return "suspended: never due"
     if not slots:
-        return "complete: never due again"
+        return _never(job.schedule, now)
     return ", ".join(f"{absolute(slot, job.schedule.zone)} ({relative(slot, now)})" for slot in slots)
+
+
+def _never(schedule: Schedule, now: datetime) -> str:
+    """Why a schedule has no slot to come."""
+    if schedule.after is not None:
+        return f"due {words(schedule)}"
+    if completed_at(schedule, now) is not None:
+        return "complete: never due again"
+    return "never due: its calendars leave out every slot"
 
 
 def _validation(
@@ -214,14 +226,14 @@ def next_(
     schedule = _schedule(job, cron, time_zone, chosen)
     now = datetime.now(UTC)
     begin = read_instant(from_, zone=schedule.zone) if from_ else now
-    slots = Timetable.of(schedule).upcoming(begin, count)
+    slots = Agenda.of(schedule).upcoming(begin, count)
     if output is Output.JSON:
         console.print_json({"slots": [stamp(slot) for slot in slots]})
         return
     console.print_lines([("bold", words(schedule))])
     console.print_table([[absolute(slot, schedule.zone), stamp(slot), relative(slot, now)] for slot in slots])
     if not slots:
-        console.print_lines([("", "never due again")])
+        console.print_lines([("", _never(schedule, begin))])
 
 
 def _schedule(job: str | None, cron: str | None, time_zone: str | None, chosen: Settings) -> Schedule:

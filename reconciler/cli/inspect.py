@@ -18,14 +18,16 @@ from reconciler.cli import console
 from reconciler.cli.console import STATUS_STYLES, Cell, Output, OutputOption
 from reconciler.cli.options import StoreOption
 from reconciler.core import views
+from reconciler.core.completion import completed_at
 from reconciler.core.drift import describe
 from reconciler.core.instants import absolute, read_instant, relative, span
-from reconciler.core.model import Cause, Drift, JobKey, Outcome, Run, RunQuery, StoredJob, SyncReport
+from reconciler.core.model import Cause, Drift, Job, JobKey, Outcome, Run, RunQuery, StoredJob, SyncReport
 from reconciler.core.plan import flatten
 from reconciler.core.plural import plural
 from reconciler.core.suggest import did_you_mean
 from reconciler.core.timetable import words
 from reconciler.errors import NotFoundError, SettingsError
+from schemas.base import format_duration
 
 _SHOWN = 20
 _RUN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -41,7 +43,7 @@ def status(store: StoreOption = None, output: OutputOption = Output.TEXT) -> Non
     console.print_table(
         [
             [("store", "bold"), view.store],
-            [("processes", "bold"), _processes_text(view)],
+            *_process_rows(view),
             [("source", "bold"), _source_text(view)],
             [("last sync", "bold"), _sync_text(view, now)],
             *_degraded_rows(view),
@@ -114,13 +116,20 @@ def drift_text(drift: views.DriftView) -> str:
     )
 
 
-def _processes_text(view: views.StatusView) -> str:
-    if not view.processes:
-        return "none is running"
-    return ", ".join(
-        f"{process.host}:{process.pid} {process.listen} up {span(view.now - process.started_at)}"
-        for process in view.processes
-    )
+def _process_rows(view: views.StatusView) -> list[list[Cell]]:
+    """Who leads and since when, and who stands by; versions, because replicas are brought up to date one by one."""
+    leader = view.leader
+    rows: list[list[Cell]] = []
+    for process in sorted(view.processes, key=lambda one: not one.leads):
+        place = f"{process.host}:{process.pid} {process.listen}"
+        text = f"{place} up {span(view.now - process.started_at)}, version {process.version}"
+        if process.leads and leader is not None:
+            text += f", leads since {absolute(leader.since)} ({relative(leader.since, view.now)}), term {leader.term}"
+        rows.append([("leader" if process.leads else "stands by", "bold"), text])
+    if not any(process.leads for process in view.processes):
+        said = "nobody leads: no call is made by schedule" if view.processes else "none is running"
+        rows.insert(0, [("leader", "bold"), (said, "yellow" if view.processes else "")])
+    return rows
 
 
 def _sync_text(view: views.StatusView, now: datetime) -> str:
@@ -135,7 +144,8 @@ def _sync_text(view: views.StatusView, now: datetime) -> str:
 def _jobs_text(view: views.StatusView) -> str:
     counts = view.jobs
     parts = [f"{counts.total} in {plural(view.applications, 'Application')}"]
-    stopped = ((counts.suspended, "suspended"), (counts.paused, "paused"), (counts.frozen, "frozen"))
+    stopped = [(counts.suspended, "suspended"), (counts.paused, "paused"), (counts.frozen, "frozen")]
+    stopped.append((counts.complete, "complete"))
     parts += [f"{count} {word}" for count, word in stopped if count]
     if view.held_applications:
         parts.append(f"held: {', '.join(view.held_applications)}")
@@ -173,7 +183,7 @@ def _job_view(stored: StoredJob, found: reading.Jobs, now: datetime, count: int 
 def _job_row(stored: StoredJob, found: reading.Jobs, now: datetime) -> list[Cell]:
     last = found.last.get(stored.key)
     upcoming = views.next_runs(stored.job, now=now, count=1)
-    due: Cell = relative(upcoming[0], now) if upcoming else ("suspended" if stored.job.suspend else "never", "dim")
+    due: Cell = relative(upcoming[0], now) if upcoming else (_never(stored.job, now), "dim")
     if (stop := found.stoppages.stop_of(stored.key, now)) is not None:
         due = (stop.kind.value, "yellow")
     mark: Cell = (
@@ -183,6 +193,15 @@ def _job_row(stored: StoredJob, found: reading.Jobs, now: datetime) -> list[Cell
     )
     note = "  (held)" if stored.key.application in found.held else ""
     return [str(stored.key), due, mark, f"{words(stored.job.schedule)}{note}"]
+
+
+def _never(job: Job, now: datetime) -> str:
+    """Why there is no next run, in a word."""
+    if completed_at(job.schedule, now) is not None:
+        return "complete"
+    if job.suspend:
+        return "suspended"
+    return "follows" if job.schedule.after is not None else "never"
 
 
 def runs(
@@ -272,6 +291,9 @@ def _show_job(url: str, key: JobKey, output: Output) -> None:
         [("next" if number == 0 else "", "bold"), f"{absolute(slot, zone)} ({relative(slot, now)})"]
         for number, slot in enumerate(view.next_runs)
     ]
+    if view.completed_at is not None:
+        ended = f"{absolute(view.completed_at, zone)} ({relative(view.completed_at, now)})"
+        rows.append([("complete", "bold"), f"no further run; the last slot was {ended}"])
     if view.last_run:
         reason = f": {view.last_run.reason}" if view.last_run.reason else ""
         rows.append([("last", "bold"), f"{view.last_run.status}{reason}, {relative(view.last_run.slot, now)}"])
@@ -377,6 +399,10 @@ def _show_application(url: str, name: str, output: Output) -> None:
         [("suspend", "bold"), str(view.suspend).lower()],
     ]
     rows += [[("prune", "bold"), view.prune]] if view.prune else []
+    if view.history is not None:
+        kept = view.history
+        days = f"{format_duration(kept.keep_for)}, failures {format_duration(kept.keep_failures_for)}"
+        rows.append([("history", "bold"), f"{days}, at most {plural(kept.keep_per_job, 'run')} of a job"])
     rows += [_condition_row(one, now) for one in view.conditions]
     rows += [[("stopped", "yellow"), (_stop_text(stop, now), "yellow")] for stop in view.stops]
     rows.append([("declared", "bold"), f"{view.file}:{view.line}"])

@@ -138,11 +138,15 @@ def test_a_job_is_shown_with_everything_resolved():
             "cron": "17 2 * * *",
             "every": None,
             "at": None,
+            "after": None,
             "startsAt": "2026-03-02T09:00:00.000Z",
             "endsAt": None,
+            "except": [],
+            "only": [],
         },
         "method": "POST",
         "url": "https://a.example.com/x?y=1",
+        "followRedirects": 0,
         "timeout": "1m30s",
         "retry": {"limit": 3, "initialDelay": "1s", "factor": 2.0, "maxDelay": "2m"},
         "concurrencyPolicy": "Forbid",
@@ -150,8 +154,13 @@ def test_a_job_is_shown_with_everything_resolved():
         "catchUp": "latest",
         "delivery": "atLeastOnce",
         "jitter": "30s",
+        "maxConcurrency": None,
+        "maxRate": None,
+        "stopAfterFailures": None,
         "suspend": False,
         "held": True,
+        "state": "active",
+        "completedAt": None,
         "nextRuns": ["2026-03-03T01:17:00.000Z", "2026-03-04T01:17:00.000Z"],
         "nextDue": None,
         "lastRun": {
@@ -239,6 +248,7 @@ def test_an_application_is_shown_with_its_problems():
         "since": "2026-03-02T09:00:00.000Z",
         "revision": "",
         "prune": "",
+        "history": None,
         "stops": [],
         "file": "c.yaml",
         "line": 1,
@@ -259,7 +269,7 @@ def a_status(**facts):
 
 def test_the_status_of_an_empty_store_is_all_zeros():
     status = a_status()
-    assert status["jobs"] == {"total": 0, "suspended": 0, "paused": 0, "frozen": 0, "held": 0}
+    assert status["jobs"] == {"total": 0, "suspended": 0, "paused": 0, "frozen": 0, "held": 0, "complete": 0}
     assert status["lastSync"] is None
     assert status["revision"] == ""
     assert status["ready"] is True
@@ -273,7 +283,7 @@ def test_the_status_counts_jobs_by_what_they_are():
     status = a_status(
         jobs=jobs, applications=applications, stops=lambda stored: [frozen] if stored.key.api == "c" else []
     )
-    assert status["jobs"] == {"total": 3, "suspended": 1, "paused": 0, "frozen": 1, "held": 2}
+    assert status["jobs"] == {"total": 3, "suspended": 1, "paused": 0, "frozen": 1, "held": 2, "complete": 0}
     assert (status["applications"], status["heldApplications"]) == (2, ["crm"])
 
 

@@ -56,7 +56,7 @@ async def test_status_tells_the_whole_at_a_glance(world):
     assert status["source"] == "manifests"
     assert status["revision"] == "r1", "a sync that read nothing does not change the revision"
     assert status["lastSync"]["result"] == "failed"
-    assert status["jobs"] == {"total": 3, "suspended": 1, "paused": 0, "frozen": 0, "held": 1}
+    assert status["jobs"] == {"total": 3, "suspended": 1, "paused": 0, "frozen": 0, "held": 1, "complete": 0}
     assert status["heldApplications"] == ["crm"]
     assert status["running"] == 1
     assert [run["id"] for run in status["runningRuns"]] == [run_id(5)]
