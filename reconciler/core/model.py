@@ -314,7 +314,7 @@ class ApplicationState:
         since: when it was last held or released.
         revision: of the source, at which that happened.
         prune: what its annotation ``reconciler/prune`` said when it was last good: ``allow``, ``never`` or nothing.
-        history: how long its runs are kept, where it declares that; what it leaves out is the settings'.
+        history: how long its runs are kept, where it declares that; what it leaves out is ``Retention``'s default.
     """
 
     name: str
