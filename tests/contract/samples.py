@@ -75,6 +75,7 @@ def full_job(name: str = "billing/nightly") -> StoredJob:
             url="https://billing.example.com/invoices?ünïcode=%20&$where=1",
             headers={"$price.each": "1 €", "X.Y": "", "Accept": "*/*"},
             body='{"$set": {"a.b": "☃"}}',
+            follow_redirects=3,
         ),
         expect=Expectation(status=("200", "3xx"), contains='"ok"'),
         retry=RetryPolicy(

@@ -20,6 +20,7 @@ from reconciler.errors import StoreError, StoreUnavailableError
 from tests.contract.samples import (
     claim_of,
     ended,
+    era_of,
     full_application,
     full_job,
     full_window,
@@ -336,6 +337,8 @@ async def test_every_query_that_the_document_on_state_shows_can_be_asked_read_on
     await store.claim([ended(run, Outcome.FAILED), claim_of("a/b")])
     await store.record(report_of(1))
     await store.beat(process_of("p"))
+    await store.lead("p", timedelta(seconds=5), START)
+    await store.apply(eras=[era_of("billing/nightly-invoices")])
     queries = re.search(r"```sql\n(.*?)```", STATE.read_text(encoding="utf-8"), re.DOTALL)[1].splitlines()
     assert len(queries) > 5
     with closing(sqlite3.connect(f"file:{tmp_path}/state.db?mode=ro", uri=True)) as reader:

@@ -5,6 +5,7 @@ import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from apscheduler.jobstores.memory import MemoryJobStore
@@ -648,3 +649,20 @@ class TestDrift:
             wall.clock.stop()
             assert list(wall.clock.drift()) == []
             wall.clock.realign()
+
+
+def test_steady_time_goes_on_and_has_nothing_to_do_with_the_wall_clock():
+    wall = Wall()
+    before = wall.clock.steady()
+    wall.instant += 365 * DAY
+    while wall.clock.steady() == before:  # as coarse as a clock may be
+        pass
+    assert timedelta(0) < wall.clock.steady() - before < HOUR
+
+
+def test_steady_time_is_the_time_since_the_machine_has_booted_where_it_is_told():
+    uptime = Path("/proc/uptime")  # proc(5): the machine's sleep included
+    if not uptime.exists():
+        pytest.skip("no /proc")
+    told = timedelta(seconds=float(uptime.read_text().split()[0]))
+    assert abs(Wall().clock.steady() - told) < MINUTE
