@@ -5,10 +5,12 @@ A name that could be taken for an option, or that holds a password, is refused b
 
 from __future__ import annotations
 
+import os.path
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 from reconciler.core.suggest import did_you_mean
 from reconciler.errors import SettingsError
@@ -17,7 +19,10 @@ PREFIX = "git+"
 _SCHEMES = ("https", "http", "ssh", "git", "file")
 _PARAMETERS = ("ref", "path")
 _HELPER = re.compile(r"[A-Za-z0-9]+::")
-_SCP = re.compile(r"[\w.-]+@[\w.-]+:(?!/)")
+# git-fetch(1), GIT URLS: user@host:path; and with a password before the @, which git itself knows no such form for.
+_SCP = re.compile(r"\S+@[\w.\[\]-]+:|[^\s/@]+:\S*@")
+# Where passwords and tokens stand, wherever the one who wrote them forgot to quote a character.
+_SECRETS = re.compile(r"(?<=://)\S*@|^(?!\w+://)\S*@|\?.*|#.*")
 # git check-ref-format(1): what no ref may hold.
 _BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^/|/$|\.$|^@$")
 # gitrevisions(7), as far as it names one commit by steps from a ref: main~2, HEAD^, @{upstream}.
@@ -53,28 +58,49 @@ def address_of(text: str, ref: str | None) -> GitAddress | None:
         SettingsError: it is meant as a repository, and cannot be one.
     """
     if not text.isprintable():
-        raise SettingsError(f"{text!r}: a source holds no control characters")
+        raise SettingsError(f"{_shown(text)!r}: a source holds no control characters")
     if text.startswith(PREFIX):
         return _remote(text.removeprefix(PREFIX), ref)
     if text.startswith("-"):
-        raise SettingsError(f"{text!r}: a source does not begin with a dash")
-    if _HELPER.match(text) or _SCP.match(text) or ("://" in text and not Path(text).exists()):
+        raise SettingsError(f"{_shown(text)!r}: a source does not begin with a dash")
+    if _HELPER.match(text) or ((_SCP.match(text) or "://" in text) and not _is(Path.exists, Path(text))):
         raise SettingsError(
-            f"{text!r}: write a repository as git+https://host/repo.git or git+ssh://user@host/repo.git"
+            f"{_shown(text)!r}: write a repository as git+https://host/repo.git or git+ssh://user@host/repo.git"
         )
     if ref is None:
         return GitAddress(url="", ref="HEAD", path="", local=Path(text)) if _is_bare(Path(text)) else None
     return _in_place(Path(text), _checked_revision(ref))
 
 
+def _shown(text: str) -> str:
+    """A source's name without what may be a secret in it."""
+    return _SECRETS.sub(lambda found: "…@" if found[0].endswith("@") else "", text)
+
+
+def _split(text: str) -> SplitResult:
+    """The parts of an address. Why it has none is not told in Python's words: they may hold the password."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # looked at only now
+    except ValueError:
+        scheme = text.partition(":")[0] if "://" in text else "…"
+        raise SettingsError(
+            f"{PREFIX}{scheme}: the address is none: its host or port cannot be read; "
+            "write git+https://host:port/repo.git, and credentials nowhere in it"
+        ) from None
+    return parts
+
+
 def _remote(text: str, ref: str | None) -> GitAddress:
-    parts = urlsplit(text)
+    parts = _split(text)
     if parts.scheme not in _SCHEMES:
         raise SettingsError(
             f"{PREFIX}{parts.scheme or '…'}: no repository is reached like this; write git+https, git+ssh, git+http, "
             "git+git or git+file"
         )
     _check_host(parts.scheme, parts.netloc, parts.hostname or "", parts.path, has_password=bool(parts.password))
+    if parts.scheme != "file" and ("@" in parts.path or "#" in text):  # both may be what is left of a password
+        raise SettingsError(f"git+{parts.scheme}: write @ and # in a repository's path as %40 and %23")
     query = parse_qsl(parts.query, keep_blank_values=True)
     for name, _ in query:
         if name not in _PARAMETERS:
@@ -139,14 +165,22 @@ def _checked_path(path: str) -> str:
 
 
 def _is_bare(path: Path) -> bool:
-    return (path / "HEAD").is_file() and (path / "objects").is_dir() and (path / "refs").is_dir()
+    return _is(Path.is_file, path / "HEAD") and _is(Path.is_dir, path / "objects") and _is(Path.is_dir, path / "refs")
+
+
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
+    """What pathlib asks; no, where it raises: the name is too long, or the folder may not be looked into."""
+    try:
+        return kind(path)
+    except OSError:
+        return False
 
 
 def _in_place(path: Path, ref: str) -> GitAddress:
     """A path to a repository, or to something within its work tree."""
-    resolved = path.resolve()
+    resolved = Path(os.path.realpath(path))
     for folder in (resolved, *resolved.parents):
-        if (folder / ".git").exists() or _is_bare(folder):
+        if _is(Path.exists, folder / ".git") or _is_bare(folder):
             inside = _checked_path(resolved.relative_to(folder).as_posix())
             return GitAddress(url="", ref=ref, path=inside, local=folder)
     raise SettingsError(f"--ref {ref}: {path} does not stand in a git repository")

@@ -68,6 +68,25 @@ def test_an_address_says_repository_ref_and_path(text, beside, url, ref, path):
         ("git+https://user:hunter2@example.com/repo", None, "RECONCILER_GIT_TOKEN"),
         ("git+https://:hunter2@example.com/repo", None, "RECONCILER_GIT_TOKEN"),
         ("git+ssh://git:hunter2@example.com/repo", None, "RECONCILER_GIT_TOKEN"),
+        ("https://bot:hunter2@example.com/repo.git", None, r"'https://…@example\.com/repo\.git': write .*git\+https"),
+        ("http://bot:hunter2@example.com/repo.git", "main", r"git\+https"),
+        ("https://bot:a/hunter2@example.com/repo.git", None, r"git\+https"),
+        ("https://example.com/repo.git?private_token=hunter2", None, r"git\+https"),
+        ("ssh://git:hunter2@example.com/repo.git", None, r"git\+ssh"),
+        ("git:hunter2@example.com:team/repo.git", None, r"git\+ssh"),
+        ("git:hunter2@example.com:/srv/repo.git", "main", r"git\+ssh"),
+        ("git:a/hunter2@example.com:team/repo.git", None, r"git\+ssh"),
+        ("bot:hunter2@example.com/team/repo.git", None, r"git\+https"),
+        ("-bot:hunter2@example.com:repo.git", None, "dash"),
+        ("https://bot:hunter2@example.com/re\npo", None, "control"),
+        ("git+https://bot:hunter2#x@example.com/repo", None, "host or port"),
+        ("git+https://bot:12#hunter2@example.com/repo", None, "%23"),
+        ("git+https://bot:12/hunter2@example.com/repo", None, "%40"),
+        ("git+https://bot:hunter2\u2100@example.com/repo", None, "host or port"),
+        # no addresses at all
+        ("git+https://[::1/r.git", None, "host or port"),
+        ("git+https://example.com:99999/r.git", None, "host or port"),
+        ("git+https://example.com:port/r.git", None, "host or port"),
         # transports that run what they are told
         ("ext::sh -c id", None, r"git\+|remote helper"),
         ("ext::sh -c id", "main", r"git\+|remote helper"),
@@ -141,6 +160,31 @@ def test_a_control_character_reaches_neither_git_nor_the_terminal(text, forbidde
 def test_a_folder_is_no_repository(tmp_path):
     assert address_of(str(tmp_path), None) is None
     assert address_of("manifests", None) is None
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "n/" * 3000])
+def test_a_name_that_no_file_can_have_is_no_repository(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+
+    assert address_of(name, None) is None
+    with pytest.raises(SettingsError, match="does not stand in a git repository"):
+        address_of(name, "main")
+
+
+def test_a_link_that_leads_nowhere_is_no_repository(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+
+    assert address_of(str(tmp_path / "loop"), None) is None
+    with pytest.raises(SettingsError, match="does not stand in a git repository"):
+        address_of(str(tmp_path / "loop"), "main")
+
+
+@pytest.mark.parametrize("name", ["a:b@c:d", "user@host:folder"])
+def test_a_folder_that_is_here_is_one_whatever_its_name_looks_like(tmp_path, monkeypatch, name):
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    assert address_of(name, None) is None
 
 
 def test_a_work_tree_without_a_ref_is_a_folder(tmp_path):
