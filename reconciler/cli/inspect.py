@@ -21,7 +21,8 @@ from reconciler.core import views
 from reconciler.core.completion import completed_at
 from reconciler.core.drift import describe
 from reconciler.core.instants import absolute, read_instant, relative, span
-from reconciler.core.model import Cause, Drift, Job, JobKey, Outcome, Run, RunQuery, StoredJob, SyncReport
+from reconciler.core.model import Cause, Drift, Job, JobKey, Outcome, Run, RunQuery, StopKind, StoredJob, SyncReport
+from reconciler.core.pauses import ends_in_words
 from reconciler.core.plan import flatten
 from reconciler.core.plural import plural
 from reconciler.core.suggest import did_you_mean
@@ -90,7 +91,7 @@ def _stop_rows(view: views.StatusView) -> list[list[Cell]]:
     """Operational stops, beside the declared ones that the jobs' line counts."""
     rows: list[list[Cell]] = []
     for number, pause in enumerate(view.pauses):
-        until = f"until {absolute(pause.until)} ({relative(pause.until, view.now)})"
+        until = f"until {ends_in_words(pause.until, view.now)}"
         text = f"{pause.target} {until}, by {pause.by}: {pause.reason}"
         rows.append([("paused" if number == 0 else "", "yellow"), (text, "yellow")])
     return rows
@@ -307,6 +308,8 @@ def _show_job(url: str, key: JobKey, output: Output) -> None:
 def _stop_text(stop: views.StopView, now: datetime) -> str:
     by = f" by {stop.by}" if stop.by else ""
     until = f" until {absolute(stop.until)} ({relative(stop.until, now)})" if stop.until else ""
+    if stop.kind == StopKind.PAUSED.value:
+        until = f" until {ends_in_words(stop.until, now)}"
     return f"{stop.kind}{by}{until}{f': {stop.reason}' if stop.reason else ''}"
 
 

@@ -50,7 +50,7 @@ def pause(
     made = written.pause
     rows: list[list[Cell]] = [
         [("paused", "bold"), made.target],
-        [("until", "bold"), f"{absolute(made.until)} ({relative(made.until, now)})"],
+        [("until", "bold"), asked.ends_in_words(made.until, now)],
         [("reason", "bold"), made.reason],
         [("by", "bold"), made.by],
     ]
@@ -101,16 +101,16 @@ def pauses(
 def _row(one: Pause, now: datetime) -> list[Cell]:
     end = covers_until(one)
     if end > now:
-        state: Cell = (f"open, ends {relative(end, now)}", "yellow")
+        state: Cell = ("open" if end >= asked.FOREVER else f"open, ends {relative(end, now)}", "yellow")
     elif one.ended_by and one.ended_at == end:
         state = (f"ended {relative(end, now)} by {one.ended_by}", "dim")
     else:
         state = (f"ended by itself {relative(end, now)}", "dim")
-    return [one.target, state, absolute(one.since), absolute(one.until), one.by, one.reason]
+    return [one.target, state, absolute(one.since), asked.ends_in_words(one.until), one.by, one.reason]
 
 
 def _told(one: Pause) -> str:
-    return f"{one.target}, paused by {one.by} until {absolute(one.until)}: {one.reason}"
+    return f"{one.target}, paused by {one.by} until {asked.ends_in_words(one.until)}: {one.reason}"
 
 
 def _print(rows: list[list[Cell]], written: stopping.Written, word: str) -> None:

@@ -11,7 +11,7 @@ from reconciler.core.audit import MISSING, UNFINISHED, Difference, Kind
 from reconciler.core.eras import Span
 from reconciler.core.model import Outcome
 from reconciler.core.plural import plural
-from reconciler.core.views import Instant, View
+from reconciler.core.shapes import Instant, View
 
 # In the order in which they are shown; together they are all slots.
 FATES = (

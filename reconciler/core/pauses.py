@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
-from reconciler.core.instants import read_instant, stamp
+from reconciler.core.instants import absolute, read_instant, relative, stamp
 from reconciler.core.model import JobKey, Pause
 from reconciler.core.suggest import did_you_mean, excerpt
 from reconciler.errors import NotFoundError, SettingsError
@@ -17,6 +17,9 @@ from schemas.base import clean_text, parse_duration
 
 LONGEST = timedelta(days=366)
 LONGEST_REASON = 500
+
+# The end of a pause that somebody must end: nobody asks for one, but a job that failed too often is paused so.
+FOREVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 _EXAMPLE = 'reconciler pause billing --reason "database migration" --until 2h'
 _FORMS = "write a duration (2h), a time (18:00, 18:00+02:00) or an instant (2026-12-01T18:00:00Z); UTC unless it says"
@@ -99,6 +102,13 @@ def _next_time(clock: str, offset: str, now: datetime) -> datetime:
     today = now.astimezone(zone)
     end = datetime.fromisoformat(f"{today:%Y-%m-%d}T{clock}").replace(tzinfo=zone)
     return (end if end > now else end + timedelta(days=1)).astimezone(UTC)
+
+
+def ends_in_words(until: datetime | None, now: datetime | None = None) -> str:
+    """When a pause ends, after the word ``until``: an instant (and how far that is from ``now``), or ``resumed``."""
+    if until is None or until >= FOREVER:
+        return "resumed"
+    return absolute(until) if now is None else f"{absolute(until)} ({relative(until, now)})"
 
 
 def target_of(text: str) -> tuple[str, str | None]:

@@ -144,7 +144,7 @@ class StopView(View):
 
 
 class PauseView(View):
-    """An operator's temporary stop; ``target`` is ``app`` or ``app/api``."""
+    """An operator's temporary stop; ``target`` is ``app`` or ``app/api``; ``until`` is null until it is resumed."""
 
     id: str
     target: str
@@ -153,7 +153,7 @@ class PauseView(View):
     reason: str
     by: str
     since: Instant
-    until: Instant
+    until: Instant | None = None
     ended_at: Instant | None = None
     ended_by: str
 

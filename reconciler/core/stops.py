@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from reconciler.core.instants import stamp
 from reconciler.core.model import FreezeWindow, JobKey, Pause, Stop, StopKind
+from reconciler.core.pauses import FOREVER
 from reconciler.core.visible import visible_line
 from reconciler.core.windows import TICK, Occurrences, Spell, concerns
 
@@ -177,7 +178,14 @@ def _outside(allowing: Sequence[tuple[FreezeWindow, Spell]]) -> Freeze:
 
 
 def _paused(pause: Pause) -> Stop:
-    return Stop(kind=StopKind.PAUSED, reason=pause.reason, since=pause.since, until=covers_until(pause), by=pause.by)
+    until = covers_until(pause)
+    return Stop(
+        kind=StopKind.PAUSED,
+        reason=pause.reason,
+        since=pause.since,
+        until=until if until < FOREVER else None,
+        by=pause.by,
+    )
 
 
 def frozen(freeze: Freeze) -> Stop:
@@ -194,6 +202,8 @@ def said(stop: Stop) -> str:
     """A stop in one line: ``paused by user@host until 2026-11-21 18:00:00Z: database migration``."""
     by = f" by {visible_line(stop.by)}" if stop.by else ""
     until = "" if stop.until is None else f" until {stamp(stop.until).replace('T', ' ')}"
+    if stop.kind is StopKind.PAUSED and stop.until is None:
+        until = " until resumed"
     reason = visible_line(" ".join(stop.reason.split()))
     if len(reason) > _LONGEST_REASON:
         reason = f"{reason[:_LONGEST_REASON]}…"

@@ -31,6 +31,7 @@ from reconciler.core.model import (
     SyncReport,
     Tally,
 )
+from reconciler.core.pauses import FOREVER
 from reconciler.core.shapes import (
     AfterView,
     ApplicationView,
@@ -255,7 +256,8 @@ def stop_view(stop: Stop) -> StopView:
 
 def pause_view(pause: Pause) -> PauseView:
     """A pause."""
-    return PauseView.model_validate(pause)
+    view = PauseView.model_validate(pause)
+    return view if pause.until < FOREVER else view.model_copy(update={"until": None})
 
 
 def window_view(window: FreezeWindow) -> WindowView:

@@ -5,7 +5,16 @@ from datetime import datetime, timedelta
 import pytest
 
 from reconciler.core.model import JobKey, Pause
-from reconciler.core.pauses import must_be_known, not_paused, ordered, reason_of, target_of, until_of
+from reconciler.core.pauses import (
+    FOREVER,
+    ends_in_words,
+    must_be_known,
+    not_paused,
+    ordered,
+    reason_of,
+    target_of,
+    until_of,
+)
 from reconciler.errors import NotFoundError, SettingsError
 from tests.unit.core.timetables import utc
 
@@ -153,3 +162,12 @@ class TestNothingToResume:
     )
     def test_says_what_is_paused_instead(self, target, others, said):
         assert str(not_paused(target, [pause(other) for other in others])) == said
+
+
+class TestTheEndInWords:
+    def test_is_an_instant_and_how_far_away_that_is(self):
+        assert ends_in_words(NOW) == "2026-11-21 16:30:00 UTC"
+        assert ends_in_words(NOW, NOW - timedelta(hours=2)) == "2026-11-21 16:30:00 UTC (in 2h)"
+
+    def test_is_its_resumption_where_it_does_not_end_by_itself(self):
+        assert ends_in_words(FOREVER, NOW) == ends_in_words(None) == "resumed"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from reconciler.core.cron import normalise
 from reconciler.core.model import FreezeWindow, JobKey, Pause, Schedule, Stop, StopKind
+from reconciler.core.pauses import FOREVER
 from reconciler.core.stops import Stoppages, said
 from reconciler.core.timetable import Timetable
 from tests.unit.core.timetables import BERLIN, DAY, LORD_HOWE, MINUTE, NEW_YORK, utc
@@ -196,6 +197,11 @@ class TestInWords:
         one = window("year-end", "0 12 * * *", HOUR, description="Books\nare closed")
         stop = Stoppages(windows=[one]).stop_of(KEY, NOON)
         assert said(stop) == "frozen by year-end until 2026-03-02 13:00:00Z: Books are closed"
+
+    def test_a_pause_that_somebody_must_end(self):
+        stop = Stoppages([pause(until=FOREVER)]).stop_of(KEY, NOON)
+        assert stop.until is None
+        assert said(stop) == "paused by ops@host until resumed: database migration"
 
     def test_what_is_not_known_is_left_out(self):
         assert said(Stop(kind=StopKind.SUSPENDED)) == "suspended"

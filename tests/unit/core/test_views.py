@@ -14,6 +14,7 @@ from reconciler.core.model import (
     HttpRequest,
     JobKey,
     Outcome,
+    Pause,
     Process,
     RetryPolicy,
     Run,
@@ -23,6 +24,7 @@ from reconciler.core.model import (
     SyncReport,
     Tally,
 )
+from reconciler.core.pauses import FOREVER
 from tests.fakes import START, stored_job
 
 RUN = Run(
@@ -332,3 +334,11 @@ def test_a_page_keeps_the_shape_of_its_items():
     page = views.Page(items=(views.run_view(RUN),), next="c")
     assert page.shape()["items"] == [views.run_view(RUN).shape()]
     assert page.shape()["next"] == "c"
+
+
+@pytest.mark.parametrize(
+    ("until", "shown"), [(START + timedelta(hours=1), "2026-03-02T10:00:00.000Z"), (FOREVER, None)]
+)
+def test_a_pause_that_somebody_must_end_has_no_end(until, shown):
+    pause = Pause(id="1", application="billing", reason="x", by="reconciler", since=START, until=until)
+    assert views.pause_view(pause).shape()["until"] == shown
