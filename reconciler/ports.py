@@ -88,14 +88,14 @@ class Store(Protocol):
     async def job(self, key: JobKey) -> StoredJob | None:
         """One job."""
 
-    async def applications(self) -> Sequence[ApplicationState]:
-        """Every Application, ordered by name."""
+    async def applications(self, damaged: OnDamaged | None = None) -> Sequence[ApplicationState]:
+        """Every Application, ordered by name; ``damaged`` as in ``jobs``."""
 
     async def apply(  # noqa: PLR0913 - one transaction; every argument is named
         self,
         *,
         jobs: Iterable[StoredJob] = (),
-        removed_jobs: Iterable[JobKey] = (),
+        removed_jobs: Iterable[JobKey | str] = (),
         applications: Iterable[ApplicationState] = (),
         removed_applications: Iterable[str] = (),
         windows: Iterable[FreezeWindow] = (),
@@ -106,6 +106,8 @@ class Store(Protocol):
     ) -> None:
         """Write these jobs, Applications and windows whole, and remove those; runs stay.
 
+        A text among ``removed_jobs`` is the id of a record that cannot be read, as ``damaged`` was told it.
+
         Batched; nothing given, no write. ``renamed`` (old key -> new key) gives the runs, the open pauses and the eras
         of the old key to the new one, before anything else is written; chains of renames are safe. ``eras`` are added
         to the history of schedules; one that is there already stays.
@@ -114,20 +116,28 @@ class Store(Protocol):
             DeposedError: ``term`` is given, and the lease has a higher one; nothing was written.
         """
 
-    async def windows(self) -> Sequence[FreezeWindow]:
-        """Every freeze window, ordered by name."""
+    async def windows(self, damaged: OnDamaged | None = None) -> Sequence[FreezeWindow]:
+        """Every freeze window, ordered by name; ``damaged`` as in ``jobs``."""
 
     async def pause(self, pause: Pause) -> None:
         """Write a pause, new or changed, whole."""
 
-    async def pauses(self, *, ending_after: datetime | None = None) -> Sequence[Pause]:
-        """The pauses, newest first; with ``ending_after`` those still open then: not ended, and ``until`` is later."""
+    async def pauses(
+        self, *, ending_after: datetime | None = None, damaged: OnDamaged | None = None
+    ) -> Sequence[Pause]:
+        """The pauses, newest first; with ``ending_after`` those still open then: not ended, and ``until`` is later.
+
+        ``damaged`` as in ``jobs``; with it, a record that cannot be read but still says what is paused is also given,
+        as ``core.records.salvaged_pause`` makes it: damage must not let calls be made that somebody has stopped.
+        """
 
     async def record(self, report: SyncReport) -> None:
         """Keep a sync report; also retention: at most the newest 1,000 stay."""
 
-    async def syncs(self, limit: int, *, before: str | None = None) -> Sequence[SyncReport]:
-        """The newest sync reports, newest first; ``before`` is the cursor (an id)."""
+    async def syncs(
+        self, limit: int, *, before: str | None = None, damaged: OnDamaged | None = None
+    ) -> Sequence[SyncReport]:
+        """The newest sync reports, newest first; ``before`` is the cursor (an id); ``damaged`` as in ``jobs``."""
 
     async def eras(self, *, since: datetime, until: datetime, keys: Collection[JobKey] | None = None) -> Sequence[Era]:
         """The eras that hold anywhere in (since, until], by key and begin; of every job where no keys are given."""
@@ -234,6 +244,9 @@ class Clock(Protocol):
 
     def next_due(self, key: JobKey) -> datetime | None:
         """When the job will next be due, as scheduled; ``None`` if never or not scheduled."""
+
+    def handed_until(self) -> datetime:
+        """Every slot up to this instant has been handed over: now, or just before one that has come and has not."""
 
     def drift(self) -> Sequence[Drift]:
         """What is scheduled otherwise than the last ``align`` said; to be mended by ``realign``."""

@@ -109,6 +109,12 @@ class ApsClock:
         since = entry.keys[key]
         return entry.due if entry.due > since else entry.timetable.next_after(since)
 
+    def handed_until(self) -> datetime:
+        """Every slot up to this instant has been handed over: now, or just before one that has come and has not."""
+        now = self.now()
+        due = min((entry.due for entry in self._entries.values() if entry.due is not None), default=None)
+        return now if due is None or due > now else due - timedelta(milliseconds=1)
+
     def align(self, jobs: Iterable[StoredJob]) -> Alignment:
         """Make the entries those of the jobs that are not suspended; what has not changed is not touched.
 

@@ -66,8 +66,9 @@ def decide(
 ) -> list[Fate]:
     """Say what becomes of each owed slot of a job, oldest first.
 
-    A slot that is late by ``DOWNTIME`` at most runs as if nothing had happened: failing over takes less. Of the others
-    those run that ``catchUp`` says and ``startingDeadline`` lets. Lateness counts from the slot and the job's jitter.
+    Beyond its ``startingDeadline`` nothing runs. A slot that is late by ``DOWNTIME`` at most runs as if nothing had
+    happened: failing over takes less. Of the others those run that ``catchUp`` says. Lateness counts from the slot and
+    the job's jitter.
 
     Args:
         stored: the job.
@@ -86,7 +87,7 @@ def decide(
             fates.append(Fate(slot, Outcome.SKIPPED, said(stops[slot])))
             continue
         lateness = now - delay - slot
-        reason = "" if lateness <= DOWNTIME else _refusal(job, slot, lateness, newest)
+        reason = _refusal(job, slot, lateness, newest)
         if reason:
             fates.append(Fate(slot, Outcome.MISSED, reason))
         else:
@@ -96,17 +97,17 @@ def decide(
 
 def _newest(job: Job, slots: Sequence[datetime], now: datetime) -> datetime | None:
     """The newest slot that may still start."""
-    return max((slot for slot in slots if now - slot <= max(job.starting_deadline, DOWNTIME)), default=None)
+    return max((slot for slot in slots if now - slot <= job.starting_deadline), default=None)
 
 
 def _refusal(job: Job, slot: datetime, lateness: timedelta, newest: datetime | None) -> str:
     """Why a slot that is late is not run; empty where it is."""
     late = f"{_whole(lateness)} late"
-    if job.catch_up == "none":
+    if job.catch_up == "none" and lateness > DOWNTIME:
         return f"not caught up: catchUp is none; {late}"
     if lateness > job.starting_deadline:
         return f"{late}; the starting deadline is {format_duration(job.starting_deadline)}"
-    if job.catch_up == "latest" and newest is not None and slot < newest:
+    if job.catch_up == "latest" and lateness > DOWNTIME and newest is not None and slot < newest:
         return f"superseded by the catch-up of {stamp(newest)}"
     return ""
 

@@ -82,6 +82,7 @@ def claim_of(  # noqa: PLR0913 - what a claim says; three of them have names at 
     nonce: str = "",
     overrides: Sequence[str] = (),
     upstream: Run | None = None,
+    term: int = 0,
 ) -> Run:
     """Write the run that claims a slot for ``owner``, before anything is sent.
 
@@ -102,6 +103,7 @@ def claim_of(  # noqa: PLR0913 - what a claim says; three of them have names at 
         line=job.line,
         delivery=job.delivery,
         overrides=tuple(overrides),
+        term=term,
         upstream="" if upstream is None else upstream.id,
         correlation="" if upstream is None else upstream.correlation or upstream.id,
     )

@@ -6,6 +6,7 @@ Forbidden here: claiming and recording, which are the runner's.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from reconciler.services.turns import Turn, Turns
 
 INTERRUPTED = "interrupted by shutdown"
 STOPPED = "the reconciler stopped before it could start"
+LOST_LEAD = "this process lost the lead before it was sent"
 
 
 class Ending(NamedTuple):
@@ -33,7 +35,9 @@ class Underway:
     Attributes:
         run: as it was claimed; one that is recorded without a call (skipped, missed) has ended already.
         request: the job's, with a trigger's overrides.
+        due: its slot, jitter included.
         expires: after this instant it starts no more.
+        is_late: it runs by its job's ``catchUp`` alone.
         attempts: those made so far.
         called_at: when the call was sent that is in flight; ``None`` where none is.
         task: what makes the attempts; ``None`` before its turn has come.
@@ -41,7 +45,7 @@ class Underway:
         excerpt: of that attempt's answer.
         stop: how it ends when its task is cancelled, if not by a shutdown.
         doubtful: a claim was sent and its answer lost: the store may hold it as running.
-        ended: its end has been handed to the journal.
+        ended: its end has been handed to the journal, or is somebody else's affair.
     """
 
     __slots__ = (
@@ -49,10 +53,12 @@ class Underway:
         "called_at",
         "claimed",
         "doubtful",
+        "due",
         "ended",
         "excerpt",
         "expires",
         "failure",
+        "is_late",
         "request",
         "run",
         "stop",
@@ -65,7 +71,9 @@ class Underway:
         self.run = run
         self.stored = stored
         self.request = request
+        self.due = run.slot
         self.expires = expires
+        self.is_late = False
         self.attempts: list[Attempt] = []
         self.called_at: datetime | None = None
         self.task: asyncio.Task[None] | None = None
@@ -98,6 +106,14 @@ class Underway:
             return Ending(Outcome.UNKNOWN, INTERRUPTED)
         return Ending(Outcome.MISSED, STOPPED)
 
+    def deposed(self) -> Ending:
+        """Say how it ends where this process may send nothing more."""
+        if self.failure:
+            return Ending(Outcome.FAILED, f"{self.failure}; not tried again: this process lost the lead", self.excerpt)
+        if self.attempts:  # made by a process that is no more
+            return Ending(Outcome.UNKNOWN, LOST_LEAD)
+        return Ending(Outcome.MISSED, LOST_LEAD)
+
     def note(self, reply: Reply, error: str) -> None:
         """Keep what became of the call that was in flight."""
         if self.called_at is not None:
@@ -121,12 +137,15 @@ class Attempts:
         caller: makes the calls.
         clock: for the pauses in between.
         turns: a run that pauses gives its turn back and queues up again.
+        term: under which this process leads at this very moment, ``None`` where it does not. What was claimed under
+            another term is not sent.
     """
 
-    def __init__(self, caller: Caller, clock: Clock, turns: Turns) -> None:
+    def __init__(self, caller: Caller, clock: Clock, turns: Turns, term: Callable[[], int | None]) -> None:
         self._caller = caller
         self._clock = clock
         self._turns = turns
+        self._term = term
         self.closing = False
 
     async def make(self, underway: Underway) -> Ending:
@@ -135,6 +154,8 @@ class Attempts:
         tried = 0
         while True:
             tried += 1
+            if underway.run.term and self._term() != underway.run.term:
+                return underway.deposed()
             reply = await self._call(underway)
             outcome, reason = judge(reply, job.expect)
             underway.note(reply, reason)

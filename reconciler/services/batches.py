@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Generic, TypeVar
 
@@ -44,8 +44,8 @@ class Batches(Generic[Item]):
         write: Callable[[Sequence[Item]], Awaitable[None]],
         refused: Callable[[Item, Exception], None],
         *,
-        first: int = 500,
-        size: int = 500,
+        first: int = 1000,
+        size: int = 1000,
         gather: timedelta = timedelta(0),
         pressed: Callable[[], bool] = lambda: False,
         bound: int = 10_000,
@@ -80,6 +80,18 @@ class Batches(Generic[Item]):
         self._waiting.extend(items)
         if self._waiting and self._worker is None:
             self._worker = asyncio.get_running_loop().create_task(self._work())
+
+    def __iter__(self) -> Iterator[Item]:
+        """Every item that is not written yet, those under way first."""
+        yield from self._writing
+        yield from self._waiting
+
+    def withdraw(self, chosen: Callable[[Item], bool]) -> list[Item]:
+        """Take back those chosen of the items that wait; the batch under way is not touched."""
+        taken = [item for item in self._waiting if chosen(item)]
+        self._waiting = deque(item for item in self._waiting if not chosen(item))
+        self._written.set()
+        return taken
 
     async def room(self) -> None:
         """Wait until it is no longer full."""

@@ -1,23 +1,28 @@
 """Claims on their way to the store: nothing is sent before its claim is won.
 
-A claim is safe to repeat, so that a store that is away is asked again until the run may start no more; then the slot is
-written as missed. Forbidden here: what follows from a claim.
+A claim is safe to repeat. Those that were sent without an answer are repeated until the store has decided; the others
+are handed back where the store is away or this process leads no more, to be found again as owed slots. Where nobody
+finds them again they wait, until the run may start no more; then the slot is written as missed.
+Forbidden here: what follows from a claim.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 
-from reconciler.core.model import Outcome, Run
+from reconciler.core.arrears import overtaken
+from reconciler.core.model import Cause, Outcome, Run
 from reconciler.core.runs import ended
-from reconciler.errors import StoreUnavailableError
+from reconciler.errors import DeposedError, StoreUnavailableError
 from reconciler.ports import Clock, Store
 from reconciler.services.attempts import STOPPED, Underway
 from reconciler.services.batches import Batches
 from schemas.base import format_duration
 
 _RETRIES_OF_ONE = (timedelta(milliseconds=100), timedelta(milliseconds=200))
+
+HandBack = Callable[[Sequence[Underway]], None]
 
 
 class Claims:
@@ -29,10 +34,13 @@ class Claims:
         won: told of each run that is ours.
         lost: told of each run that another process has claimed.
         refused: told of each run whose claim the store does not take, and why.
+        deposed: told of each run that may stand in the store as ours, though another process leads by now.
         named: a run under the name that its job has now.
+        term: under which this process leads at this very moment, ``None`` where it does not.
+        hand_back: told of runs that were never sent and will not be; ``None`` where nobody would find them again.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - named where it is wired
         self,
         store: Store,
         clock: Clock,
@@ -40,20 +48,36 @@ class Claims:
         won: Callable[[Underway], None],
         lost: Callable[[Underway], None],
         refused: Callable[[Underway, Exception], None],
+        deposed: Callable[[Underway], None],
         named: Callable[[Run], Run] = lambda run: run,
+        term: Callable[[], int | None] = lambda: 0,
+        hand_back: HandBack | None = None,
     ) -> None:
         self._store = store
         self._named = named
         self._clock = clock
         self._won = won
         self._lost = lost
+        self._refused = refused
+        self._deposed = deposed
+        self._term = term
+        self._hand_back = hand_back
         # A small first batch lets calls begin while the other claims are still being written.
-        self._batches = Batches[Underway](clock, self._write, refused, first=64)
+        self._batches = Batches[Underway](clock, self._write, self._refuse, first=64)
         self.closing = False
+        self.away = False  # the last batch had no answer
+
+    def __iter__(self) -> Iterator[Underway]:
+        """Every run whose claim is not decided."""
+        return (underway for underway in self._batches if not underway.ended)
 
     def extend(self, underway: Iterable[Underway]) -> None:
         """Claim these runs soon; one that has ended already (skipped, missed) is recorded by its claim."""
         self._batches.extend(underway)
+
+    async def room(self) -> None:
+        """Wait until no more than some thousands wait."""
+        await self._batches.room()
 
     async def settled(self) -> None:
         """Wait until every claim is decided."""
@@ -81,16 +105,79 @@ class Claims:
         return underway.run.id in await self._store.claim([self._named(underway.run)])
 
     async def _write(self, batch: Sequence[Underway]) -> None:
-        for underway in batch:
-            self._give_up(underway)
+        batch = self._sorted_out(batch)
+        if not batch:
+            self.away = False
+            return
+        term = batch[0].run.term
         try:
-            won = await self._store.claim([self._named(underway.run) for underway in batch])
-        except BaseException:
+            won = await self._send([self._named(underway.run) for underway in batch], term)
+            self._make_sure(batch, term)
+        except DeposedError:
+            self._leave_to_successor(batch)
+            return
+        except BaseException as error:
             for underway in batch:
                 underway.doubtful = True
+            if isinstance(error, StoreUnavailableError):
+                self.away = True
+                self._withdraw()
             raise
+        self.away = False
         for underway in batch:
             (self._won if underway.run.id in won else self._lost)(underway)
+
+    async def _send(self, runs: Sequence[Run], term: int) -> frozenset[str]:
+        return await (self._store.claim(runs, term=term) if term else self._store.claim(runs))
+
+    def _make_sure(self, batch: Sequence[Underway], term: int) -> None:
+        """Nothing may be sent until it is known again that we lead; asked again, the store tells who was deposed."""
+        if term and self._term() != term and any(one.run.outcome is Outcome.RUNNING for one in batch):
+            raise StoreUnavailableError("whether this process still leads is not known")
+
+    def _sorted_out(self, batch: Sequence[Underway]) -> Sequence[Underway]:
+        """What of a batch is still to be claimed, and how; all of it under one term."""
+        term = self._term()
+        claimed: list[Underway] = []
+        handed_back: list[Underway] = []
+        for underway in batch:
+            if underway.ended:
+                continue
+            if not underway.doubtful and (underway.run.term != term or (self.closing and self._hand_back is not None)):
+                handed_back.append(underway)
+            elif underway.doubtful and term is not None and underway.run.term != term:
+                self._leave_to_successor([underway])
+            else:
+                self._give_up(underway)
+                claimed.append(underway)
+        self._return(handed_back)
+        return claimed
+
+    def _leave_to_successor(self, batch: Sequence[Underway]) -> None:
+        """Another process leads: the slots are its own, but what may stand there as ours must not stay open."""
+        self.away = False
+        for underway in batch:
+            underway.ended = True
+            if underway.doubtful:
+                self._deposed(underway)
+            else:
+                self._lost(underway)
+
+    def _withdraw(self) -> None:
+        """Hand back what waits behind a batch without an answer: nothing may queue up without bound meanwhile."""
+        if self._hand_back is not None:
+            self._return(self._batches.withdraw(lambda one: one.run.cause is Cause.SCHEDULE))
+
+    def _return(self, underway: Sequence[Underway]) -> None:
+        for one in underway:
+            one.ended = True
+            self._lost(one)
+        if underway and self._hand_back is not None:
+            self._hand_back(underway)
+
+    def _refuse(self, underway: Underway, error: Exception) -> None:
+        self.away = False
+        self._refused(underway, error)
 
     def _give_up(self, underway: Underway) -> None:
         """Write a run as missed where it may start no more."""
@@ -103,3 +190,10 @@ class Claims:
             deadline = format_duration(underway.job.starting_deadline)
             reason = f"the store was away for longer than the starting deadline of {deadline}"
             underway.run = ended(underway.run, Outcome.MISSED, reason, now)
+        elif self._was_held_up(underway) and (reason := overtaken(underway.job, underway.due, now)):
+            underway.run = ended(underway.run, Outcome.MISSED, reason, now)
+
+    def _was_held_up(self, underway: Underway) -> bool:
+        """Whether it came at its slot and was not claimed; what is caught up has been judged before."""
+        came = underway.doubtful and not underway.is_late and underway.run.cause is Cause.SCHEDULE
+        return came and self._hand_back is not None

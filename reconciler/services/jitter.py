@@ -11,19 +11,20 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from reconciler.core.model import Cause, JobKey
+from reconciler.core.model import Cause, JobKey, Run
 from reconciler.ports import Clock
 
 Delay = tuple[timedelta, JobKey]
 
 
 class Delayed(NamedTuple):
-    """A job whose slot has come, and the instant at which its run is due."""
+    """A job whose slot has come, and the instant at which its run is due; ``upstream`` is the run that it follows."""
 
     key: JobKey
     slot: datetime
     due: datetime
     cause: Cause
+    upstream: Run | None = None
 
 
 class Jitter:
@@ -41,7 +42,13 @@ class Jitter:
 
     def spread(self, slot: datetime, cause: Cause, delays: Collection[Delay]) -> None:
         """Hand these jobs on, each after its delay."""
-        rest = deque(Delayed(key, slot, slot + delay, cause) for delay, key in sorted(delays))
+        self._begin(deque(Delayed(key, slot, slot + delay, cause) for delay, key in sorted(delays)))
+
+    def wait(self, delayed: Delayed) -> None:
+        """Hand one on at its instant."""
+        self._begin(deque([delayed]))
+
+    def _begin(self, rest: deque[Delayed]) -> None:
         task = asyncio.get_running_loop().create_task(self._wait(rest))
         self._waiting[task] = rest
         task.add_done_callback(self._waiting.pop)
@@ -50,6 +57,11 @@ class Jitter:
         while rest:
             await self._clock.sleep(rest[0].due - self._clock.now())
             self._take(rest.popleft())
+
+    def oldest(self) -> datetime | None:
+        """The oldest slot of which a job still waits."""
+        scheduled = (one.slot for rest in self._waiting.values() for one in rest if one.cause is Cause.SCHEDULE)
+        return min(scheduled, default=None)
 
     def stop(self) -> Iterator[Delayed]:
         """Wait no more; those that were still to come."""

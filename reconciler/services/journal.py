@@ -60,6 +60,11 @@ class Journal:
         """Whether so many ends wait that no more calls should be made."""
         return self._batches.full
 
+    def correct(self, run: Run) -> None:
+        """Write the end of a run whose claim may stand in the store or not; nobody is told."""
+        self._unwritten[run.id] = run
+        self._batches.add(run)
+
     def record(self, job: Job | None, run: Run) -> None:
         """Take an end in; it is told at once, unless calls wait, and written soon."""
         self._unwritten[run.id] = run

@@ -6,6 +6,7 @@ Forbidden here: deciding what follows from an overlap.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 
 from reconciler.core.model import JobKey
 from reconciler.services.attempts import Underway
@@ -57,3 +58,26 @@ class Roster:
         for new, runs in leaving:
             self._by_key[new] = sorted([*self._by_key.get(new, ()), *runs], key=lambda one: one.run.id)
             self._keys |= {one.run.id: new for one in runs}
+
+
+class Recent:
+    """Which runs have ended here a moment ago: a slot that is handed in twice may come again within a millisecond.
+
+    A claim is told from another by the millisecond in which it was made, which is then not enough.
+    """
+
+    _SPAN = timedelta(seconds=1)
+
+    def __init__(self) -> None:
+        self._young: set[str] = set()
+        self._old: set[str] = set()
+        self._since: datetime | None = None
+
+    def __contains__(self, run_id: str) -> bool:
+        return run_id in self._young or run_id in self._old
+
+    def add(self, run_id: str, now: datetime) -> None:
+        """A run has ended; it is forgotten after one second or two."""
+        if self._since is None or abs(now - self._since) >= self._SPAN:
+            self._old, self._young, self._since = self._young, set(), now
+        self._young.add(run_id)

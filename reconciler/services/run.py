@@ -1,6 +1,6 @@
-"""Making runs: from a slot or a trigger to a claim, from the claim to calls, from the calls to the record.
+"""Making runs: from a claim to calls, from the calls to the record; and what others may ask of a process's runs.
 
-Every slot that is handed in ends in exactly one recorded outcome; nothing is sent before its claim is won.
+Every run that is claimed ends in exactly one recorded outcome; nothing is sent before its claim is won.
 Forbidden here: recovery of what other processes left behind (``services.upkeep``), and knowing when slots are.
 """
 
@@ -8,42 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from reconciler.core.model import (
-    Attempt,
-    Cause,
-    HttpRequest,
-    JobKey,
-    Outcome,
-    Overrides,
-    Run,
-    Stop,
-    StoredJob,
-    whole_milliseconds,
-)
-from reconciler.core.runs import apply_overrides, claim_of, ended, fingerprint, slot_of
-from reconciler.core.stops import said
-from reconciler.core.timetable import Verdict, spread, verdict
-from reconciler.errors import IdempotencyConflictError, NotFoundError, StoreUnavailableError
+from reconciler.core.arrears import Fate
+from reconciler.core.model import Attempt, Cause, JobKey, Outcome, Overrides, Run, Stop, StoredJob
+from reconciler.core.runs import ended
+from reconciler.errors import NotFoundError, StoreError
 from reconciler.ports import Caller, Clock, Store
-from reconciler.services.attempts import STOPPED, Attempts, Ending, Underway
-from reconciler.services.claims import Claims
-from reconciler.services.jitter import Delay, Delayed, Jitter
+from reconciler.services.admission import NEVER, Admission
+from reconciler.services.attempts import Attempts, Ending, Underway
 from reconciler.services.journal import Journal, Observer
 from reconciler.services.names import Names
 from reconciler.services.roster import Roster
+from reconciler.services.triggers import Triggers
 from reconciler.services.turns import Turns
 from schemas.base import format_duration
 
 ABANDONED = "the process that claimed it ended"
 
-_NEVER = datetime.max.replace(tzinfo=UTC)
 _FLUSH = timedelta(seconds=5)  # for the last records at the end, where the store is slow or away
+_HAND_OVER = timedelta(milliseconds=500)  # the successor waits for it
 _POLL = timedelta(milliseconds=500)
 log = logging.getLogger(__name__)
 
@@ -63,6 +50,10 @@ class Runner:
             reason that it gives. Asked when the slot comes, also for a job with jitter, and never for a manual run:
             whoever triggers it wants it in spite of everything.
         successor: what a job was renamed to since this process began; the key itself where it was not.
+        term: under which this process leads at this very moment; ``None`` where it does not: no slot is taken on then,
+            and nothing that was claimed for one is sent. 0 where there is no lease to be had.
+        late: told from which slot on there are slots without a record; see ``services.arrears``. ``None`` where nobody
+            looks for them.
     """
 
     def __init__(  # noqa: PLR0913 - named where it is wired
@@ -77,24 +68,42 @@ class Runner:
         max_in_flight: int = 100,
         stopped: Callable[[JobKey, datetime], Stop | None] = lambda _key, _slot: None,
         successor: Callable[[JobKey], JobKey] = lambda key: key,
+        term: Callable[[], int | None] = lambda: 0,
+        late: Callable[[datetime], None] | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._owner = owner
-        self._jobs = jobs
-        self._turns = Turns(clock, max_in_flight)
-        self._attempts = Attempts(caller, clock, self._turns)
-        self._roster = Roster()
-        self._names = Names(jobs, successor)
-        named = self._names.named
-        self._claims = Claims(
-            store, clock, won=self._won, lost=self._roster.remove, refused=self._claim_refused, named=named
-        )
-        self._journal = Journal(store, clock, observer, lambda: self._turns.crowded, named)
-        self._jitter = Jitter(clock, self._take_delayed)
         self._stopped = stopped
-        self._renames_followed_at: datetime | None = None
-        self._remembering = asyncio.Lock()
+        self._term = term
+        self._turns = Turns(clock, max_in_flight)
+        self._attempts = Attempts(caller, clock, self._turns, term)
+        self._roster = Roster()
+        names = Names(jobs, successor)
+        self._journal = Journal(store, clock, observer, lambda: self._turns.crowded, names.named)
+        self._admission = Admission(
+            store=store,
+            clock=clock,
+            owner=owner,
+            names=names,
+            roster=self._roster,
+            journal=self._journal,
+            won=self._won,
+            stopped=stopped,
+            term=term,
+            late=late,
+        )
+        self._triggers = Triggers(
+            store=store,
+            clock=clock,
+            owner=owner,
+            jobs=jobs,
+            admission=self._admission,
+            roster=self._roster,
+            journal=self._journal,
+            won=self._won,
+        )
+        self._adopting: set[asyncio.Task[None]] = set()
 
     # What the clock and people ask for
 
@@ -105,37 +114,25 @@ class Runner:
 
     def on_due(self, slot: datetime, keys: Sequence[JobKey]) -> None:
         """Take on the slots of these jobs; quick, for thousands at once."""
-        self._take_on(slot, keys, Cause.SCHEDULE)
+        try:
+            self._admission.take_on(slot, keys, Cause.SCHEDULE)
+        except Exception:
+            self._admission.fall_behind(slot)
+            raise
 
     def catch_up(self, slot: datetime, keys: Sequence[JobKey]) -> None:
-        """Run these jobs once for the slots that they missed; ``slot`` is when they could run again.
+        """Run these jobs once for the slots that were frozen; ``slot`` is when they could run again.
 
         One run for a job and such an instant, however often and by however many processes it is asked for.
         """
-        self._take_on(slot, keys, Cause.CATCH_UP)
+        self._admission.take_on(slot, keys, Cause.CATCH_UP)
 
-    def _take_on(self, slot: datetime, keys: Sequence[JobKey], cause: Cause) -> None:
-        if self._attempts.closing:
-            return
-        now = self._clock.now()
-        punctual: list[Underway] = []
-        jittered: list[Delay] = []
-        for key in keys:
-            stored = self._due(key)
-            if stored is None:
-                continue
-            stop = self._stopped(key, slot)
-            if stored.job.jitter and stop is None:
-                seed = stored.job.derived_from or str(key)
-                jittered.append((spread(stored.job.jitter, seed), key))
-            elif (taken := self._take(stored, Delayed(key, slot, slot, cause), now, stop)) is not None:
-                punctual.append(taken)
-        self._claims.extend(punctual)
-        if jittered:
-            self._jitter.spread(slot, cause, jittered)
+    def chained(self, stored: StoredJob, upstream: Run) -> None:
+        """Run a job for the end of another one's run, under its present rules; nothing where that run is under way."""
+        self._admission.follow(stored, upstream)
 
     async def trigger(self, key: JobKey, overrides: Overrides, idempotency: str | None = None) -> Run:
-        """Run a job now, suspended or not; returns its run as soon as it is claimed.
+        """Run a job now, suspended or not, whoever leads; returns its run as soon as it is claimed.
 
         Args:
             key: which job.
@@ -148,29 +145,7 @@ class Runner:
             IdempotencyConflictError: the key was used before with other overrides.
             StoreUnavailableError: the store is away, or this process is ending; nothing was sent.
         """
-        if self._attempts.closing:
-            raise StoreUnavailableError("the reconciler is stopping; try again")
-        stored = self._jobs(key)
-        if stored is None:
-            raise NotFoundError(f"there is no job {key}")
-        request = apply_overrides(stored.job.request, overrides)
-        parts = (("query", overrides.query), ("headers", overrides.headers), ("json", overrides.has_json))
-        names = tuple(name for name, given in parts if given)
-        now = whole_milliseconds(self._clock.now())
-        if idempotency is None:
-            return await self._manual(stored, request, self._claim_of(stored, now, uuid.uuid4().hex, names))
-        async with self._remembering:
-            run = self._claim_of(stored, now, idempotency, names)
-            token = f"{key} {idempotency}"
-            first, known = await self._store.remember(token, fingerprint(overrides), run.id, now)
-            if first != fingerprint(overrides):
-                raise IdempotencyConflictError("this Idempotency-Key was used before with another request")
-            if (earlier := await self._store.run(known)) is not None:
-                return earlier
-            if known in self._journal:
-                raise StoreUnavailableError("the store has not taken the first run of this key yet; try again")
-            # The token may be older than the run: its process ended between the two. The same run is claimed now.
-            return await self._manual(stored, request, self._claim_of(stored, slot_of(known), idempotency, names))
+        return await self._triggers.trigger(key, overrides, idempotency)
 
     async def wait(self, run_id: str) -> Run:
         """Wait until a run has ended and is recorded; returns it.
@@ -187,6 +162,39 @@ class Runner:
             await self._clock.sleep(_POLL)
         raise NotFoundError(f"there is no run {run_id}")
 
+    # What is asked on behalf of owed slots
+
+    def settle(self, stored: StoredJob, fates: Iterable[Fate]) -> None:
+        """Give owed slots of a job the outcome that was decided for them, or set out to.
+
+        Those that are caught up run one after the other. A slot that is under way already is left alone.
+        """
+        self._admission.settle(stored, fates)
+
+    @property
+    def is_taking_on(self) -> bool:
+        """Whether slots can be taken on at this very moment: this process leads, and the store answers."""
+        return self._admission.is_taking_on
+
+    async def room(self) -> None:
+        """Wait while thousands of claims wait."""
+        await self._admission.claims.room()
+
+    def lead_from(self, mark: datetime) -> None:
+        """This process leads from now on; slots after ``mark`` may lack their record until ``hold`` says otherwise."""
+        self._admission.lead_from(mark)
+
+    def hold(self, slot: datetime | None) -> None:
+        """Keep the mark before this slot, which may be without a record; ``None`` for no such slot."""
+        self._admission.hold(slot)
+
+    def accounted_until(self) -> datetime:
+        """The mark: every slot up to this instant has its record, as far as this process leads.
+
+        Never past a slot that has come and is not claimed yet, whether the clock has handed it in or not.
+        """
+        return self._admission.accounted_until()
+
     # What upkeep asks for
 
     def knows(self, run_id: str) -> bool:
@@ -195,8 +203,12 @@ class Runner:
 
     def is_busy(self, key: JobKey) -> bool:
         """Whether a run of this job is under way here."""
-        self._follow_renames()
+        self._admission.follow_renames()
         return self._roster.predecessor(key) is not None
+
+    def elsewhere(self, runs: Mapping[JobKey, str]) -> None:
+        """Of these jobs other processes have runs that have not ended; with the id of one of them."""
+        self._admission.elsewhere(runs)
 
     def stop_of(self, key: JobKey) -> Stop | None:
         """What stops a job now; ``None`` if nothing does."""
@@ -206,100 +218,39 @@ class Runner:
         """Send a run again that its process left unfinished, under the same id; its attempts continue."""
         job = stored.job
         run = replace(run, revision=stored.revision, file=job.file, line=job.line)
-        underway = Underway(run, stored, job.request, _NEVER)
         lost = Attempt(number=len(run.attempts) + 1, started_at=run.claimed_at, latency_ms=0.0, error=ABANDONED)
-        underway.attempts = [*run.attempts, lost]
+        run = replace(run, attempts=(*run.attempts, lost), owner=self._owner, term=self._term() or run.term)
+        underway = Underway(run, stored, job.request, NEVER)
+        underway.attempts = list(run.attempts)
         self._roster.add(underway)
-        self._won(underway)
+        task = asyncio.get_running_loop().create_task(self._adopt(underway))
+        self._adopting.add(task)
+        task.add_done_callback(self._adopting.discard)
+
+    async def _adopt(self, underway: Underway) -> None:
+        """Make a run ours, so that nobody else can end it any more; it may have ended meanwhile."""
+        try:
+            await self._store.finish([underway.run])
+            stands = await self._store.run(underway.run.id)
+        except StoreError as error:
+            log.warning("run %s cannot be taken over yet: %s", underway.run.id, error)
+            stands = None
+        if stands is None or (stands.owner, stands.outcome) != (self._owner, Outcome.RUNNING):
+            self._admission.leave(underway)
+        else:
+            self._won(underway)
 
     def conclude(self, run: Run, outcome: Outcome, reason: str) -> None:
         """End a run that its process left unfinished, without a call."""
+        run = replace(run, term=self._term() or run.term)
         self._journal.record(None, ended(run, outcome, reason, self._clock.now()))
-
-    # From the slot to the claim
-
-    def _claim_of(self, stored: StoredJob, slot: datetime, nonce: str, overrides: Sequence[str]) -> Run:
-        now = self._clock.now()
-        return claim_of(stored, slot, Cause.MANUAL, self._owner, now, nonce=nonce, overrides=overrides)
-
-    def _take_delayed(self, delayed: Delayed) -> None:
-        stored = self._due(delayed.key)
-        taken = None if stored is None else self._take(stored, delayed, self._clock.now())
-        if taken is not None:
-            self._claims.extend([taken])
-
-    def _due(self, key: JobKey) -> StoredJob | None:
-        """The job as it stands now, unless it has been suspended or removed since its slot was set."""
-        stored = self._names.job(key)
-        return None if stored is None or stored.job.suspend else stored
-
-    def _take(self, stored: StoredJob, due: Delayed, now: datetime, stop: Stop | None = None) -> Underway | None:
-        """Decide what becomes of a slot and write its claim; ``None`` where it is under way already."""
-        job = stored.job
-        run = claim_of(stored, due.slot, due.cause, self._owner, now)
-        if run.id in self._roster:
-            return None
-        underway = Underway(run, stored, job.request, due.due + job.starting_deadline)
-        if stop is not None:
-            underway.run = ended(run, Outcome.SKIPPED, said(stop), now)
-        elif verdict(due.due, now, job.starting_deadline) is Verdict.MISSED:
-            lateness = format_duration(timedelta(seconds=(now - due.due) // timedelta(seconds=1)))
-            reason = f"{lateness} late; the starting deadline is {format_duration(job.starting_deadline)}"
-            underway.run = ended(run, Outcome.MISSED, reason, now)
-        elif self._attempts.closing:
-            underway.run = ended(run, Outcome.MISSED, STOPPED, now)
-        else:
-            self._admit(underway, now)
-        return underway
-
-    def _admit(self, underway: Underway, now: datetime) -> None:
-        """Let a run go on, unless its predecessor still runs and its job forbids overlaps."""
-        if underway.job.derived_from:
-            self._follow_renames()
-        before = self._roster.predecessor(underway.run.key)
-        if before is not None and underway.job.concurrency_policy == "Forbid":
-            does = "still runs" if before.task is not None else "has not started yet"
-            reason = f"overlap: run {before.run.id} {does}"
-            underway.run = ended(underway.run, Outcome.SKIPPED, reason, now)
-        else:
-            self._roster.add(underway)
-
-    def _follow_renames(self) -> None:
-        """See to it that runs which set out under a job's old name count as its own; once for all that is due now."""
-        now = self._clock.now()
-        if now != self._renames_followed_at:
-            self._renames_followed_at = now
-            self._roster.rename(self._names.current)
-
-    def _claim_refused(self, underway: Underway, error: Exception) -> None:
-        self._roster.remove(underway)
-        self._journal.tell(underway.job, ended(underway.run, Outcome.MISSED, f"no claim: {error}", self._clock.now()))
-
-    async def _manual(self, stored: StoredJob, request: HttpRequest, run: Run) -> Run:
-        underway = Underway(run, stored, request, run.claimed_at + stored.job.starting_deadline)
-        self._admit(underway, run.claimed_at)
-        try:
-            won = await self._claims.now(underway)
-        except BaseException:
-            # Perhaps it was written and only the answer is lost: end what may stand there. Nothing was sent.
-            self._roster.remove(underway)
-            self._journal.record(
-                None, ended(run, Outcome.MISSED, "the store did not answer its claim", self._clock.now())
-            )
-            raise
-        if not won:
-            self._roster.remove(underway)
-            earlier = await self._store.run(run.id)
-            return earlier or run
-        self._won(underway)
-        return underway.run
 
     # From the claim to the calls
 
     def _won(self, underway: Underway) -> None:
         underway.claimed = True
         if underway.run.outcome is not Outcome.RUNNING:
-            self._roster.remove(underway)
+            self._admission.close(underway)
             if underway.doubtful:  # an earlier try may have written it as running
                 self._journal.record(underway.job, underway.run)
             else:
@@ -355,7 +306,6 @@ class Runner:
         underway.ended = True
         if underway.task is None:
             self._attempts.leave(underway)
-        self._roster.remove(underway)
         self._journal.record(
             underway.job,
             ended(
@@ -367,8 +317,17 @@ class Runner:
                 excerpt=ending.excerpt,
             ),
         )
+        self._admission.close(underway)
 
     # The end
+
+    async def hand_over(self) -> None:
+        """Take on no more, and wait a little until every claim is decided; then the mark is final.
+
+        What waits for its turn ends as missed; calls in flight go on, and are ended by ``drain``.
+        """
+        self._close()
+        await self._within(_HAND_OVER, self._admission.claims.settled())
 
     async def drain(self, grace: timedelta) -> None:
         """End in good order: nothing new starts, calls in flight may end within the grace, everything is recorded.
@@ -383,7 +342,7 @@ class Runner:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._within(_FLUSH, self._settled())
-        left = self._claims.stop() + self._journal.stop()
+        left = self._admission.claims.stop() + self._journal.stop()
         if left:
             log.error("the store is away: %d records could not be written", left)
 
@@ -391,9 +350,8 @@ class Runner:
         """Account for everything that waits: slots, turns, further attempts."""
         if self._attempts.closing:
             return
-        self._attempts.closing = self._claims.closing = True
-        for delayed in self._jitter.stop():
-            self._take_delayed(delayed)
+        self._attempts.closing = True
+        self._admission.end()
         now = self._clock.now()
         for underway in self._roster.all():
             if underway.task is None and underway.claimed:
@@ -402,7 +360,7 @@ class Runner:
                 underway.task.cancel()  # it waits before another attempt
 
     async def _settled(self) -> None:
-        await self._claims.settled()
+        await self._admission.claims.settled()
         await self._journal.settled()
 
     async def _within(self, limit: timedelta, work: Coroutine[Any, Any, object]) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from reconciler.core.arrears import Older, decide, overtaken
 from reconciler.core.model import JobKey, Outcome, Schedule, Stop, StopKind
+from reconciler.core.stops import said
 from reconciler.core.timetable import spread
 from tests.fakes import START, job_of, stored_job
 
@@ -59,8 +60,12 @@ class TestPolicies:
 
     @pytest.mark.parametrize("catch_up", ["none", "latest", "all"])
     def test_a_slot_of_the_last_ten_seconds_runs_as_always(self, catch_up):
-        (fate,) = fates([NOW - 10 * SECOND], catch_up=catch_up, starting_deadline=SECOND)
+        (fate,) = fates([NOW - 10 * SECOND], catch_up=catch_up)
         assert (fate.outcome, fate.is_late) == (Outcome.RUNNING, False)
+
+    def test_but_not_beyond_its_deadline(self):
+        (fate,) = fates([NOW - 5 * SECOND], starting_deadline=SECOND, catch_up="none")
+        assert (fate.outcome, fate.reason) == (Outcome.MISSED, "5s late; the starting deadline is 1s")
 
     def test_latest_counts_such_a_slot_as_the_newest(self):
         assert outcomes([NOW - MINUTE, NOW - SECOND], catch_up="latest") == ["missed", "running"]
@@ -87,7 +92,7 @@ class TestJitter:
 class TestStops:
     def test_a_stopped_slot_is_skipped_for_the_reason_of_the_stop(self):
         (fate,) = fates(minutes_ago(3), stopped=lambda _key, _slot: PAUSED)
-        assert (fate.outcome, fate.reason) == (Outcome.SKIPPED, "paused by ops@host: a move")
+        assert (fate.outcome, fate.reason) == (Outcome.SKIPPED, said(PAUSED))
 
     def test_a_stopped_slot_is_not_the_latest(self):
         def stopped(key, slot):
@@ -148,22 +153,17 @@ class TestOvertaken:
 def naive(job, owed, now, is_stopped):
     """Slot by slot, in so many words."""
     jitter = spread(job.jitter, str(job.key)) if job.jitter else timedelta(0)
-    may_run = [
-        slot
-        for slot in owed
-        if not is_stopped(slot)
-        and (
-            now - slot - jitter <= 10 * SECOND
-            or (job.catch_up != "none" and now - slot - jitter <= job.starting_deadline)
-        )
-    ]
+    late = {slot: now - slot - jitter for slot in owed}
+    may_run = [slot for slot in owed if not is_stopped(slot) and late[slot] <= job.starting_deadline]
+    if job.catch_up == "none":
+        may_run = [slot for slot in may_run if late[slot] <= 10 * SECOND]
     found = []
     for slot in owed:
         if is_stopped(slot):
             found.append("skipped")
         elif slot not in may_run:
             found.append("missed")
-        elif now - slot - jitter <= 10 * SECOND or job.catch_up == "all" or slot == may_run[-1]:
+        elif late[slot] <= 10 * SECOND or job.catch_up == "all" or slot == may_run[-1]:
             found.append("running")
         else:
             found.append("missed")
