@@ -14,6 +14,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from reconciler.core.deliveries import signing_key
+from reconciler.core.egress import split
+from reconciler.core.egress_rules import parse_rules
 from reconciler.errors import SettingsError
 from schemas.base import PositiveDuration
 
@@ -51,6 +53,17 @@ def _lease(span: timedelta) -> timedelta:
     if span < _SHORTEST_LEASE:
         raise ValueError("a lease lasts 1s or longer")
     return span
+
+
+def _rules(text: str) -> str:
+    parse_rules(split(text))
+    return text
+
+
+_RULES = (
+    "with commas: networks, addresses and hosts, each with a port or a span of ports where only these are meant "
+    "(10.0.0.0/8, [fd00::]/8:443, *.internal.example.com, *:8000-8999)"
+)
 
 
 class Settings(BaseSettings):
@@ -110,6 +123,19 @@ class Settings(BaseSettings):
         default=100,
         description="At most so many calls at once, over all Applications; "
         "one that takes longer than a second hands its place on, up to ten times as many.",
+    )
+    egress: Literal["open", "public"] = Field(
+        default="open",
+        description="Where calls may go: open lets loopback and private networks be called, public does not. "
+        "Link-local, metadata, multicast and reserved addresses are refused in both.",
+    )
+    egress_allow: Annotated[str, AfterValidator(_rules)] = Field(
+        default="",
+        description=f"What may be called all the same, {_RULES}. It opens all that it matches, "
+        "the metadata services of clouds included, so name as little as will do.",
+    )
+    egress_deny: Annotated[str, AfterValidator(_rules)] = Field(
+        default="", description="What may not be called, whatever is allowed, written likewise."
     )
     lease: Annotated[PositiveDuration, AfterValidator(_lease)] = Field(
         default=timedelta(seconds=5),

@@ -57,7 +57,7 @@ async def trigger_once(settings: Settings, key: JobKey, overrides: Overrides, id
         stored = await store.job(key)
         if stored is None:
             raise NotFoundError(f"there is no job {key}; `reconciler jobs` lists them")
-        clock, caller = ApsClock(), HttpCaller()
+        clock, caller = ApsClock(), HttpCaller(wiring.egress(settings))
         process = wiring.process_of("trigger", clock.now())
         runner = Runner(
             store=store,

@@ -53,7 +53,7 @@ class Engine:
         self._clock: Clock = parts.clock()
         self._telling = Telling()
         self._metrics = Metrics(version=VERSION, now=self._clock.now)
-        self._caller = parts.caller()
+        self._caller = parts.caller(wiring.egress(settings))
         self._reconciliation = Reconciliation(self._source, store, self._clock, options)
         listen = format_listen(*listening.getsockname()[:2])
         self._process = wiring.process_of("run", self._clock.now(), source=self._source.name, listen=listen)

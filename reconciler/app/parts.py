@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from reconciler.adapters.caller import HttpCaller
 from reconciler.adapters.clock import ApsClock
 from reconciler.app import wiring
+from reconciler.core.egress import Policy
 from reconciler.ports import Clock, Store
 
 
@@ -21,12 +22,12 @@ class Parts:
     Attributes:
         store: from its URL; not yet opened.
         clock: on the event loop that it will wake.
-        caller: on the same loop.
+        caller: on the same loop, from which addresses may be called.
     """
 
     store: Callable[[str], Store] = wiring.store_at
     clock: Callable[[], Clock] = ApsClock
-    caller: Callable[[], HttpCaller] = HttpCaller
+    caller: Callable[[Policy], HttpCaller] = HttpCaller
 
 
 REAL = Parts()

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from reconciler.adapters.folder import FolderSource
 from reconciler.adapters.git import GitSource
 from reconciler.adapters.git.address import address_of
+from reconciler.core.egress import Policy, policy_of
 from reconciler.core.model import Process, whole_milliseconds
 from reconciler.errors import SettingsError
 from reconciler.ports import Source, Store
@@ -66,6 +67,11 @@ def sync_options(settings: Settings, allow_prune: str = "") -> SyncOptions:
         environment=settings.environment,
         operator=operator(),
     )
+
+
+def egress(settings: Settings) -> Policy:
+    """Which addresses may be called."""
+    return policy_of(settings.egress, settings.egress_allow, settings.egress_deny)
 
 
 def operator() -> str:

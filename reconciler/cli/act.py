@@ -19,6 +19,9 @@ from reconciler.cli import console, inspect
 from reconciler.cli.console import Output, OutputOption
 from reconciler.cli.options import (
     AllowPruneOption,
+    EgressAllowOption,
+    EgressDenyOption,
+    EgressOption,
     EnvironmentOption,
     MaxPruneOption,
     RefOption,
@@ -56,6 +59,9 @@ def run(
     self_heal: SelfHealOption = None,
     max_prune: MaxPruneOption = None,
     allow_prune: AllowPruneOption = "",
+    egress: EgressOption = None,
+    egress_allow: EgressAllowOption = None,
+    egress_deny: EgressDenyOption = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for a store or source that is away at the start.")] = False,
 ) -> None:
     """Follow the manifests: keep the schedule aligned, make the calls, record every run."""
@@ -72,6 +78,9 @@ def run(
         verify_signatures=verify_signatures,
         self_heal=self_heal,
         max_prune=max_prune,
+        egress=egress,
+        egress_allow=egress_allow,
+        egress_deny=egress_deny,
     )
     log.configure(chosen.log_format)
     asyncio.run(serving.serve(chosen, wait=wait, allow_prune=allow_prune))
@@ -138,6 +147,9 @@ def trigger(
         str | None, typer.Option("--idempotency-key", help="The same key makes no second run.")
     ] = None,
     store: StoreOption = None,
+    egress: EgressOption = None,
+    egress_allow: EgressAllowOption = None,
+    egress_deny: EgressDenyOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Make one run now and wait for its outcome. Exit 0 where it succeeded, 1 where not."""
@@ -146,7 +158,7 @@ def trigger(
     overrides = Overrides(
         query=_pairs("--query", query), headers=_pairs("--header", header), json=_json(body), has_json=body is not None
     )
-    chosen = settings.load(store=store)
+    chosen = settings.load(store=store, egress=egress, egress_allow=egress_allow, egress_deny=egress_deny)
     ended = asyncio.run(acting.trigger_once(chosen, JobKey.parse(job), overrides, idempotency_key))
     inspect.print_run(ended, output)
     raise typer.Exit(0 if ended.outcome is Outcome.SUCCEEDED else 1)

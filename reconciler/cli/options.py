@@ -46,6 +46,30 @@ SelfHealOption = Annotated[
         show_default=False,
     ),
 ]
+EgressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--egress",
+        metavar="open|public",
+        help="Whether loopback and private networks may be called [RECONCILER_EGRESS; open].",
+    ),
+]
+EgressAllowOption = Annotated[
+    str | None,
+    typer.Option(
+        "--egress-allow",
+        metavar="RULES",
+        help="Networks and hosts, host:443, that may be called all the same [RECONCILER_EGRESS_ALLOW].",
+    ),
+]
+EgressDenyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--egress-deny",
+        metavar="RULES",
+        help="Networks and hosts, host:443, that may not be called [RECONCILER_EGRESS_DENY].",
+    ),
+]
 MaxPruneOption = Annotated[
     str | None,
     typer.Option(

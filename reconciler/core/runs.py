@@ -31,6 +31,7 @@ from reconciler.core.model import (
     StoredJob,
     whole_milliseconds,
 )
+from reconciler.core.redirects import place
 from reconciler.core.visible import visible
 from reconciler.errors import OverridesError
 from schemas.request import check_header_name, check_header_value, check_url
@@ -158,18 +159,8 @@ def _matches(status: int, item: str) -> bool:
 
 def _unexpected(reply: Reply, expectation: Expectation) -> str:
     if reply.location is not None and reply.status is not None and reply.status // 100 == 3:  # noqa: PLR2004 - 3xx
-        return f"redirect to {_address(reply.location)} is not followed"
+        return f"redirect to {place(reply.location)} is not followed"
     return f"status {reply.status}, expected {' or '.join(expectation.status)}"
-
-
-def _address(location: str) -> str:
-    """Show where a redirect leads, but for what may be secret in it: credentials and the query."""
-    place = location.partition("?")[0].partition("#")[0]
-    scheme, slashes, rest = place.partition("//")
-    authority, slash, path = rest.partition("/")
-    if slashes:
-        place = f"{scheme}//{authority.rpartition('@')[2]}{slash}{path}"
-    return _short(place)
 
 
 def _short(text: str) -> str:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import socket
 import ssl
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
@@ -19,24 +20,35 @@ import certifi
 from aiohttp.abc import AbstractResolver, ResolveResult
 from httpx_aiohttp import AiohttpTransport
 
+from reconciler.core.egress import Policy
+
 # Servers close idle connections after 2 s (gunicorn) or more, and a request that meets that moment is lost: nobody may
 # repeat it. Runs that are due together still share connections.
 _KEEP_ALIVE_SECONDS = 1.0
 
-# Link-local networks hold the metadata services of clouds, which hand credentials to whoever asks; so does the one
-# unique-local address. NAT64 (RFC 6052) reaches the IPv4 ones through IPv6.
-_REFUSED_NETWORKS = tuple(
-    ipaddress.ip_network(text) for text in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "64:ff9b::a9fe:0/112")
-)
-
 
 class Progress:
-    """How far one call came, noted by the connector on its behalf."""
+    """How far one call came, noted by the connector on its behalf.
 
-    __slots__ = ("refused", "sent")
+    Attributes:
+        sent: something of it may have been sent, to wherever.
+        host: that is called at present.
+        dialled: an address of that host was dialled.
+        refused: why an address of it was not; ``None`` where none was refused.
+        redirected: where the last redirect led, as it may be shown; empty where none was followed.
+    """
+
+    __slots__ = ("dialled", "host", "redirected", "refused", "sent")
 
     def __init__(self, *, sent: bool) -> None:
         self.sent = sent
+        self.redirected = ""
+        self.calls("")
+
+    def calls(self, host: str) -> None:
+        """Note which host is called next."""
+        self.host = host
+        self.dialled = False
         self.refused: str | None = None
 
 
@@ -44,7 +56,7 @@ progress_of_call: ContextVar[Progress] = ContextVar("progress_of_call")
 
 
 class _RefusedAddressError(OSError):
-    """The address lies in a network that is never called."""
+    """The policy does not let this address be called."""
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -56,37 +68,24 @@ class _Connector(aiohttp.TCPConnector):
         return connection
 
 
-def is_refused(address: str) -> bool:
-    """Say whether an address is link-local or a metadata service, in IPv4, IPv6 or IPv4 mapped into IPv6."""
-    parsed = ipaddress.ip_address(address)
-    if isinstance(parsed, ipaddress.IPv6Address):
-        parsed = parsed.ipv4_mapped or parsed
-    return any(parsed.version == network.version and parsed in network for network in _REFUSED_NETWORKS)
+LookUp = Callable[[str, int, socket.AddressFamily], list[Any]]
 
 
-def _checked_socket(info: aiohttp.AddrInfoType) -> socket.socket:
-    """Open the socket for a resolved address: the last moment before it is dialled, whatever name led here."""
-    family, kind, protocol, _, place = info
-    address = str(place[0])
-    if is_refused(address):
-        progress_of_call.get().refused = address
-        raise _RefusedAddressError(errno.EACCES, "refused")
-    return socket.socket(family, kind, protocol)
+def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[Any]:
+    return socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
 
 
 class _Resolver(AbstractResolver):
     """Looks names up in threads of its own, so that a name server that hangs holds up no other work."""
 
-    def __init__(self) -> None:
+    def __init__(self, look_up: LookUp) -> None:
+        self._look_up = look_up
         self._threads = ThreadPoolExecutor(max_workers=32, thread_name_prefix="names")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        def look_up() -> list[Any]:
-            return socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, self._look_up, host, port, family)
         return [
             ResolveResult(hostname=host, host=place[0], port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST)
             for kind, _, _, _, place in found
@@ -100,11 +99,17 @@ class Connections:
     """The pool of one caller, opened on first use by the event loop that calls.
 
     Args:
+        policy: which addresses may be dialled.
         limit: at most so many connections at once.
+        look_up: what ``getaddrinfo`` does, and in its form; by default that.
+        keep_names: how long an answer of ``look_up`` is good.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, policy: Policy, limit: int, look_up: LookUp | None, keep_names: timedelta) -> None:
+        self._policy = policy
         self._limit = limit
+        self._look_up = look_up or _look_up
+        self._keep_names = keep_names
         self._resolver: _Resolver | None = None
 
     def transport(self) -> AiohttpTransport:
@@ -116,12 +121,13 @@ class Connections:
 
     def _session(self, trusted: ssl.SSLContext) -> aiohttp.ClientSession:
         """Open the connection pool, which belongs to the running event loop."""
-        self._resolver = _Resolver()
+        self._resolver = _Resolver(self._look_up)
         connector = _Connector(
             resolver=self._resolver,
             limit=self._limit,
             keepalive_timeout=_KEEP_ALIVE_SECONDS,
-            socket_factory=_checked_socket,
+            ttl_dns_cache=self._keep_names // timedelta(seconds=1),
+            socket_factory=self._checked_socket,
             ssl=trusted,
         )
         session = aiohttp.ClientSession(
@@ -134,6 +140,17 @@ class Connections:
         # A call is one attempt: aiohttp would repeat a GET on its own when a kept connection turns out to be dead.
         session._retry_connection = False  # noqa: SLF001 - aiohttp has no public switch; an integration test watches it
         return session
+
+    def _checked_socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
+        """Open the socket for an address: the last moment before it is dialled, whatever name or spelling led here."""
+        family, kind, protocol, _, place = info
+        progress = progress_of_call.get()
+        refusal = self._policy.verdict(str(place[0]), progress.host, int(place[1]))
+        if refusal is not None:
+            progress.refused = progress.refused or refusal
+            raise _RefusedAddressError(errno.EACCES, "refused")
+        progress.dialled = True
+        return socket.socket(family, kind, protocol)
 
     async def close(self) -> None:
         """Look no more names up; the transport closes the connections."""

@@ -25,8 +25,8 @@ def explain(error: Exception, progress: Progress) -> tuple[str, bool]:
     """Put a failure in a few words without anything that may be secret, and say whether it may pass."""
     if isinstance(error, BadAnswerError):
         return str(error), False
-    if progress.refused is not None:
-        return f"address {progress.refused} is refused", False
+    if progress.refused is not None and not progress.dialled:
+        return progress.refused, False
     cause = error.__cause__ if isinstance(error, httpx.TransportError) and error.__cause__ else error
     for kind, text in _WORDS:
         if isinstance(cause, kind):
