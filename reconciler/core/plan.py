@@ -15,6 +15,7 @@ from reconciler.core.brake import DEFAULT_MAX_PRUNE, brake, prune_policies
 from reconciler.core.changes import Action, Change, FieldChange, Kept, Plan, WindowChange, flatten, flatten_window
 from reconciler.core.desired import Desired
 from reconciler.core.model import ApplicationState, FreezeWindow, Job, JobKey, Problem, StoredJob
+from reconciler.core.plan_chains import without_circles
 
 __all__ = [
     "DEFAULT_MAX_PRUNE",
@@ -60,11 +61,12 @@ def diff(
     comparison.take_renames()
     comparison.take_declared()
     comparison.take_gone()
+    changes, unchanged = without_circles(comparison.changes, stored)
     window_changes, moved_windows, kept_windows = _windows(windows or {}, desired, unknown=bool(broken))
     return Plan(
-        changes=tuple(sorted(comparison.changes, key=lambda change: change.key)),
+        changes=tuple(sorted(changes, key=lambda change: change.key)),
         moved=tuple(comparison.moved),
-        kept=tuple(sorted(comparison.kept, key=lambda item: item.key)),
+        kept=tuple(sorted((*comparison.kept, *unchanged), key=lambda item: item.key)),
         held=held,
         total=len(stored),
         window_changes=window_changes,

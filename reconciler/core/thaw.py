@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from reconciler.core.calendars import Agenda
 from reconciler.core.model import JobKey, Pause, StoredJob
 from reconciler.core.stops import Stoppages, covers_until, is_for
-from reconciler.core.timetable import Timetable
 from reconciler.core.windows import TICK, concerns
 
 # A freeze longer than this is looked at from here on; a job's slots before it are long superseded.
@@ -108,18 +108,17 @@ def _is_owed(stored: StoredJob, stoppages: Stoppages, thaw: Thaw, pauses: Sequen
     job, key = stored.job, stored.key
     if key.application != thaw.application or job.suspend or stoppages.stop_of(key, thaw.at) is not None:
         return False
-    timetable = Timetable.of(job.schedule)
-    if thaw.at > stored.since and timetable.next_after(thaw.at - TICK) == thaw.at:
+    agenda = Agenda.of(job.schedule)  # what its calendars leave out was not frozen
+    if thaw.at > stored.since and next(agenda.slots(thaw.at - TICK, thaw.at), None) == thaw.at:
         return False
     parts = _without(thaw.parts, [pause for pause in pauses if is_for(pause, key)])
-    return any(_has_slot(timetable, max(begin - TICK, stored.since), end) for begin, end in parts)
+    return any(_has_slot(agenda, max(begin - TICK, stored.since), end) for begin, end in parts)
 
 
-def _has_slot(timetable: Timetable, after: datetime, before: datetime) -> bool:
+def _has_slot(agenda: Agenda, after: datetime, before: datetime) -> bool:
     if after >= before:
         return False
-    slot = timetable.next_after(after)
-    return slot is not None and slot < before
+    return any(slot < before for slot in agenda.slots(after, before))
 
 
 def _without(parts: Sequence[Part], pauses: Sequence[Pause]) -> Sequence[Part]:
