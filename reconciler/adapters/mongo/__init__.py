@@ -21,10 +21,10 @@ from bson.errors import BSONError
 from pymongo import AsyncMongoClient, DeleteOne, ReplaceOne, ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from reconciler.adapters.mongo import expiring, leading
+from reconciler.adapters.mongo import claiming, expiring, leading
 from reconciler.adapters.mongo.address import Address
 from reconciler.adapters.mongo.applying import (
     Write,
@@ -36,7 +36,7 @@ from reconciler.adapters.mongo.applying import (
     removals,
     replacement,
 )
-from reconciler.adapters.mongo.refusals import DUPLICATE, taken, translation
+from reconciler.adapters.mongo.refusals import translation
 from reconciler.adapters.mongo.schema import CODEC, prepare
 from reconciler.core import declared_records as declared
 from reconciler.core import records
@@ -59,16 +59,14 @@ from reconciler.core.model import (
     SyncReport,
     Tally,
 )
-from reconciler.core.records import LEADER
 from reconciler.core.renames import carried_by
-from reconciler.errors import DeposedError, StoreError, StoreUnavailableError
+from reconciler.errors import StoreError, StoreUnavailableError
 from reconciler.ports import OnDamaged
 
 _KEPT_REPORTS = 1000
 _BATCH = 1000  # jobs in one answer
 _RENAMED = 50  # jobs whose runs one command carries over: it must answer in time, however many runs they have
 _RACES = 3  # tries of what fails only where another process does the same at once
-_CLAIMED = 5000  # runs that one command claims under a term: it is one document, of 16 MB at most
 _IDS = 10_000  # ids in one answer
 
 _Record = TypeVar("_Record")
@@ -87,7 +85,7 @@ class MongoStore:
         self._options = self._address.options(patience)
         self._client: AsyncMongoClient[Document] | None = None
         self._opened: AsyncDatabase[Document] | None = None
-        self._replicated = False
+        self._surely = ReadConcern("local")
         self._known = KnownJobs(lambda _, raw: bson.decode(raw, CODEC))
 
     async def open(self) -> None:
@@ -108,7 +106,8 @@ class MongoStore:
             raise self._address.unusable(error) from None  # a cause would quote the URL, and with it the password
         try:
             with self._translated():
-                self._opened, self._replicated = await prepare(self._client, self._address)
+                self._opened, replicated = await prepare(self._client, self._address)
+                self._surely = ReadConcern("majority" if replicated else "local")  # what no failover takes back
         except BaseException:
             await self.close()
             raise
@@ -215,7 +214,7 @@ class MongoStore:
             written = await collection.update_one(leading.under(term), {"$currentDate": {"appliedAt": True}})
             if not written.matched_count:
                 lease = await collection.find_one(leading.THE_LEASE)
-                raise self._deposed(None if lease is None else lease.get("term"), term)
+                raise claiming.deposed(None if lease is None else lease.get("term"), term)
 
     async def _carry_over(self, renamed: Mapping[JobKey, JobKey], mark: str | None) -> None:
         pairs = list(renamed.items())
@@ -312,69 +311,11 @@ class MongoStore:
         Raises:
             DeposedError: somebody has led after this term, or the lease is gone; nothing was inserted.
         """
+        collection = self._collection("runs")
         if not runs:
             return frozenset()
         with self._translated():
-            return await (self._claim(runs) if term is None else self._claim_fenced(runs, term))
-
-    async def _claim(self, runs: Sequence[Run]) -> frozenset[str]:
-        try:
-            await self._collection("runs").insert_many([records.encode_run(run) for run in runs], ordered=False)
-        except BulkWriteError as error:
-            places = taken(error)
-        else:
-            places = set()
-        inserted = frozenset(run.id for place, run in enumerate(runs) if place not in places)
-        return inserted | await self._claimed_before([runs[place] for place in places])
-
-    async def _claimed_before(self, runs: Sequence[Run]) -> frozenset[str]:
-        """Those runs that stand in the store as our own claim, whose answer was lost."""
-        if not runs:
-            return frozenset()
-        condition = {"_id": {"$in": [run.id for run in runs]}}
-        stored = self._surely("runs").find(condition, {"owner": 1, "claimedAt": 1}, batch_size=len(runs) + 1)
-        return _ours(runs, await stored.to_list())
-
-    async def _claim_fenced(self, runs: Sequence[Run], term: int) -> frozenset[str]:
-        won: frozenset[str] = frozenset()
-        for start in range(0, len(runs), _CLAIMED):
-            won |= await self._claim_batch(runs[start : start + _CLAIMED], term)
-        return won
-
-    async def _claim_batch(self, runs: Sequence[Run], term: int) -> frozenset[str]:
-        documents = [records.encode_run(run) for run in runs]
-        await self._merge(leading.inserting(documents, term))
-        stages = leading.standing({run.id for run in runs})
-        # All in one answer: unless told, the first one holds 101 records.
-        found = await (await self._surely("leases").aggregate(stages, batchSize=len(runs) + 2)).to_list()
-        stands, claims = _parted(found)
-        won = _ours(runs, claims)
-        if len(claims) < len(documents) and {run.id for run in runs} - {claim["_id"] for claim in claims}:
-            raise self._deposed(stands, term)
-        if not won and (stands is None or stands > term):
-            raise self._deposed(stands, term)
-        return won
-
-    async def _merge(self, stages: list[Document]) -> None:
-        """Run an aggregate that inserts; where another process inserts the same at once, the server may refuse it."""
-        for last in (*[False] * (_RACES - 1), True):
-            try:
-                await self._collection("leases").aggregate(stages)
-            except OperationFailure as error:
-                if last or error.code != DUPLICATE:
-                    raise
-            else:
-                return
-
-    def _deposed(self, stands: int | None, term: int) -> DeposedError:
-        why = "the lease is gone" if stands is None else f"another process leads by now, with term {stands}"
-        return DeposedError(f"{self._address.place}: {why}; ours was {term}")
-
-    def _surely(self, name: str) -> AsyncCollection[Document]:
-        """A collection as it is read where a failover must not take back what is seen."""
-        return self._collection(name).with_options(
-            read_concern=ReadConcern("majority" if self._replicated else "local")
-        )
+            return await claiming.claim(collection.database, runs, term, surely=self._surely)
 
     async def finish(self, runs: Sequence[Run]) -> None:
         """Write runs over their claims, in one round trip; what has ended, or has a higher term, is left alone."""
@@ -497,19 +438,6 @@ class MongoStore:
 def _cancellations() -> int:
     task = asyncio.current_task()
     return task.cancelling() if task is not None else 0
-
-
-def _ours(runs: Sequence[Run], stored: Iterable[Document]) -> frozenset[str]:
-    """Those runs that stand in the store as they were claimed: by the same process, at the same moment."""
-    claims = {(run.id, run.owner, run.claimed_at) for run in runs}
-    found = ((claim["_id"], claim.get("owner"), claim.get("claimedAt")) for claim in stored)
-    return frozenset(claim[0] for claim in found if claim in claims)
-
-
-def _parted(found: Sequence[Document]) -> tuple[int | None, list[Document]]:
-    """The term that leads now, ``None`` where there is no lease; and the claims."""
-    terms = [one["term"] for one in found if one["_id"] == LEADER]
-    return (terms[0] if terms else None), [one for one in found if one["_id"] != LEADER]
 
 
 def _finishing(new: Document) -> ReplaceOne[Document]:
