@@ -223,7 +223,8 @@ class MemoryStore:
 
     ``away`` makes every verb raise; ``lose_answers`` makes the next so many writes happen and then raise, as when the
     database's reply is lost. ``calls`` counts verbs, ``batches`` notes the sizes of claims and finishes.
-    ``damaged_jobs`` (id -> why) are records of jobs that cannot be read, until they are written anew or removed.
+    ``damaged_jobs`` (id -> why) are records of jobs that cannot be read, until they are written anew or removed;
+    ``damaged`` holds those of ``applications``, ``windows``, ``pauses`` and ``syncs`` by kind.
     ``clock`` is what the lease is judged by: its steady time.
     """
 
@@ -236,6 +237,7 @@ class MemoryStore:
         self.batches: list[tuple[str, int]] = []
         self.stored_jobs: dict[JobKey, StoredJob] = {}
         self.damaged_jobs: dict[str, str] = {}
+        self.damaged: dict[str, dict[str, str]] = {}
         self.stored_applications: dict[str, ApplicationState] = {}
         self.stored_windows: dict[str, FreezeWindow] = {}
         self.stored_pauses: dict[str, Pause] = {}
@@ -283,15 +285,32 @@ class MemoryStore:
             raise StoreError(f"the store's job {str(key)!r} cannot be read: {self.damaged_jobs[str(key)]}")
         return self.stored_jobs.get(key)
 
-    async def applications(self) -> Sequence[ApplicationState]:
+    async def applications(self, damaged: OnDamaged | None = None) -> Sequence[ApplicationState]:
         await self._enter("applications")
-        return [self.stored_applications[name] for name in sorted(self.stored_applications)]
+        return self._readable("applications", self.stored_applications, sorted(self.stored_applications), damaged)
+
+    def _readable(self, kind: str, stored: Mapping, ids: Iterable[str], damaged: OnDamaged | None) -> list:
+        """Those that are not damaged; the damaged ones are told, or the first of them refused."""
+        bad = self.damaged.get(kind, {})
+        found = []
+        for name in ids:
+            if name not in bad:
+                found.append(stored[name])
+            elif damaged is None:
+                raise StoreError(f"the store's record {name!r} of {kind} cannot be read: {bad[name]}")
+            else:
+                damaged(name, bad[name])
+        return found
+
+    def _mended(self, kind: str, *names: str) -> None:
+        for name in names:
+            self.damaged.get(kind, {}).pop(name, None)
 
     async def apply(  # noqa: PLR0913 - the port's own words
         self,
         *,
         jobs: Iterable[StoredJob] = (),
-        removed_jobs: Iterable[JobKey] = (),
+        removed_jobs: Iterable[JobKey | str] = (),
         applications: Iterable[ApplicationState] = (),
         removed_applications: Iterable[str] = (),
         windows: Iterable[FreezeWindow] = (),
@@ -314,8 +333,10 @@ class MemoryStore:
         self.stored_windows.update({window.name: window for window in windows})
         for key in removed_jobs:
             self.stored_jobs.pop(key, None)
-        for key in [*removed_jobs, *(job.key for job in jobs)]:
-            self.damaged_jobs.pop(str(key), None)
+        for name in map(str, [*removed_jobs, *(job.key for job in jobs)]):
+            self.damaged_jobs.pop(name, None)
+        self._mended("applications", *removed_applications, *(state.name for state in applications))
+        self._mended("windows", *removed_windows, *(window.name for window in windows))
         for name in removed_applications:
             self.stored_applications.pop(name, None)
         for name in removed_windows:
@@ -355,20 +376,24 @@ class MemoryStore:
         )
         return sorted(holding, key=lambda era: (era.key, era.begin)) if since < until else []
 
-    async def windows(self) -> Sequence[FreezeWindow]:
+    async def windows(self, damaged: OnDamaged | None = None) -> Sequence[FreezeWindow]:
         await self._enter("windows")
-        return [self.stored_windows[name] for name in sorted(self.stored_windows)]
+        return self._readable("windows", self.stored_windows, sorted(self.stored_windows), damaged)
 
     async def pause(self, pause: Pause) -> None:
         await self._enter("pause")
         self.stored_pauses[pause.id] = pause
+        self._mended("pauses", pause.id)
         self._leave()
 
-    async def pauses(self, *, ending_after: datetime | None = None) -> Sequence[Pause]:
+    async def pauses(
+        self, *, ending_after: datetime | None = None, damaged: OnDamaged | None = None
+    ) -> Sequence[Pause]:
+        """One that is damaged says nothing any more, as in MongoDB where a document was emptied."""
         await self._enter("pauses")
         return [
             pause
-            for _, pause in sorted(self.stored_pauses.items(), reverse=True)
+            for pause in self._readable("pauses", self.stored_pauses, sorted(self.stored_pauses, reverse=True), damaged)
             if ending_after is None or (pause.ended_at is None and pause.until > ending_after)
         ]
 
@@ -379,10 +404,12 @@ class MemoryStore:
             del self.reports[old]
         self._leave()
 
-    async def syncs(self, limit: int, *, before: str | None = None) -> Sequence[SyncReport]:
+    async def syncs(
+        self, limit: int, *, before: str | None = None, damaged: OnDamaged | None = None
+    ) -> Sequence[SyncReport]:
         await self._enter("syncs")
         ids = sorted((i for i in self.reports if before is None or i < before), reverse=True)
-        return [self.reports[i] for i in ids[:limit]]
+        return self._readable("syncs", self.reports, ids[:limit], damaged)
 
     def _store_time(self) -> datetime:
         return START + self.clock.steady()

@@ -42,6 +42,23 @@ def unreadable(kind: str, name: object, error: Exception) -> StoreError:
     return StoreError(f"the store's {kind} {name!r} cannot be read: {complaint(error)}")
 
 
+def attempt(
+    decode: Callable[[Document], _Record], document: Document, damaged: Callable[[str, str], None] | None
+) -> list[_Record]:
+    """What a document says, or nothing where it cannot be read and ``damaged`` was told its id and why.
+
+    Raises:
+        StoreError: it cannot be read, and nobody is to be told.
+    """
+    try:
+        return [decode(document)]
+    except StoreError as error:
+        if damaged is None or not isinstance(error.__cause__, UNREADABLE):
+            raise
+        damaged(str(document.get("_id")), complaint(error.__cause__))
+        return []
+
+
 def naming(kind: str) -> Callable[[Callable[[Document], _Record]], Callable[[Document], _Record]]:
     """Turn what goes wrong in reading into a ``StoreError`` that names the record."""
 

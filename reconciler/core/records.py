@@ -12,10 +12,13 @@ Forbidden here: any one database's words.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from reconciler.core.declared_records import commit_document, commit_of
 from reconciler.core.fields import (
+    UNREADABLE,
     Document,
     flag,
     instant,
@@ -42,13 +45,19 @@ from reconciler.core.model import (
     Run,
     SyncReport,
 )
+from reconciler.core.pauses import FOREVER
 
 SCHEMA_VERSION = 3  # of these documents; a store that holds a higher one was written by a newer reconciler
 
 LEADER = "leader"  # the name of the one lease
 
+SALVAGED = "its record is damaged; resume it, and pause anew what is to stay paused"
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+
+_Value = TypeVar("_Value")
+_Default = TypeVar("_Default")
 
 
 def first_id(moment: datetime) -> str:
@@ -303,6 +312,37 @@ def decode_pause(document: Document) -> Pause:
         ended_at=maybe(instant, document, "endedAt"),
         ended_by=text(document, "endedBy"),
     )
+
+
+def salvaged_pause(document: Document) -> Pause | None:
+    """A pause whose record is damaged, from what it still says; ``None`` where that is not even what is paused.
+
+    It goes on: until its end where that can be read, else until somebody resumes it, which writes it anew.
+    """
+    try:
+        name, application = text(document, "_id"), text(document, "application")
+        api = maybe(text, document, "api")
+    except UNREADABLE:
+        return None
+    return Pause(
+        id=name,
+        application=application,
+        api=api,
+        reason=SALVAGED,
+        by="unknown",
+        since=_still(instant, document, "since", _EPOCH),
+        until=_still(instant, document, "until", FOREVER),
+        ended_at=_still(instant, document, "endedAt", None),
+    )
+
+
+def _still(
+    read: Callable[[Document, str], _Value], document: Document, name: str, otherwise: _Default
+) -> _Value | _Default:
+    try:
+        return read(document, name)
+    except UNREADABLE:
+        return otherwise
 
 
 @naming("process")

@@ -27,6 +27,7 @@ from pymongo.read_concern import ReadConcern
 from reconciler.adapters.mongo import claiming, expiring, leading
 from reconciler.adapters.mongo.address import Address
 from reconciler.adapters.mongo.applying import (
+    UNTELLABLE,
     Write,
     addition,
     carried_eras,
@@ -41,7 +42,7 @@ from reconciler.adapters.mongo.schema import CODEC, prepare
 from reconciler.core import declared_records as declared
 from reconciler.core import records
 from reconciler.core.fencing import standing
-from reconciler.core.fields import Document
+from reconciler.core.fields import Document, attempt
 from reconciler.core.known_jobs import KnownJobs
 from reconciler.core.model import (
     ApplicationState,
@@ -163,16 +164,16 @@ class MongoStore:
         found = await self._find("jobs", {"_id": str(key)}, declared.decode_job)
         return found[0] if found else None
 
-    async def applications(self) -> Sequence[ApplicationState]:
-        """Every Application, ordered by name."""
-        found = await self._find("applications", {}, declared.decode_application)
+    async def applications(self, damaged: OnDamaged | None = None) -> Sequence[ApplicationState]:
+        """Every Application, ordered by name; those that cannot be read are told to ``damaged``."""
+        found = await self._find("applications", {}, declared.decode_application, damaged=damaged)
         return sorted(found, key=lambda state: state.name)
 
     async def apply(  # noqa: PLR0913 - the port's own words
         self,
         *,
         jobs: Iterable[StoredJob] = (),
-        removed_jobs: Iterable[JobKey] = (),
+        removed_jobs: Iterable[JobKey | str] = (),
         applications: Iterable[ApplicationState] = (),
         removed_applications: Iterable[str] = (),
         windows: Iterable[FreezeWindow] = (),
@@ -241,18 +242,36 @@ class MongoStore:
             found = await (await self._collection("eras").aggregate(stages, allowDiskUse=True)).to_list()
         return sorted(map(declared.decode_era, found), key=lambda era: (era.key, era.begin))
 
-    async def windows(self) -> Sequence[FreezeWindow]:
-        """Every freeze window, ordered by name."""
-        return await self._find("windows", {}, declared.decode_window, sort=[("_id", 1)])
+    async def windows(self, damaged: OnDamaged | None = None) -> Sequence[FreezeWindow]:
+        """Every freeze window, ordered by name; those that cannot be read are told to ``damaged``."""
+        return await self._find("windows", {}, declared.decode_window, sort=[("_id", 1)], damaged=damaged)
 
     async def pause(self, pause: Pause) -> None:
         """Write a pause whole."""
         await self._bulk("pauses", [replacement(records.encode_pause(pause))])
 
-    async def pauses(self, *, ending_after: datetime | None = None) -> Sequence[Pause]:
-        """The pauses, newest first; those still open at an instant where one is given."""
+    async def pauses(
+        self, *, ending_after: datetime | None = None, damaged: OnDamaged | None = None
+    ) -> Sequence[Pause]:
+        """The pauses, newest first; those still open at an instant where one is given.
+
+        One that cannot be read, which is told to ``damaged``, may still say what is paused.
+        """
         condition: Document = {} if ending_after is None else {"endedAt": None, "until": {"$gt": ending_after}}
-        return await self._find("pauses", condition, records.decode_pause, sort=[("_id", -1)])
+        if damaged is not None and ending_after is not None:  # also those of which it cannot be told
+            condition = {"$or": [condition, *UNTELLABLE]}
+        salvaged: list[Pause | None] = []
+
+        def decode(document: Document) -> Pause:
+            try:
+                return records.decode_pause(document)
+            except StoreError:
+                salvaged.append(records.salvaged_pause(document))
+                raise
+
+        found = await self._find("pauses", condition, decode, damaged=damaged)
+        still = (pause for pause in salvaged if pause is not None and _is_open(pause, ending_after))
+        return sorted([*found, *still], key=lambda pause: pause.id, reverse=True)
 
     async def record(self, report: SyncReport) -> None:
         """Keep a sync report, and the newest 1,000."""
@@ -262,10 +281,12 @@ class MongoStore:
             async for newest in surplus:
                 await self._collection("syncs").delete_many({"_id": {"$lte": newest["_id"]}})
 
-    async def syncs(self, limit: int, *, before: str | None = None) -> Sequence[SyncReport]:
-        """The newest sync reports, newest first."""
+    async def syncs(
+        self, limit: int, *, before: str | None = None, damaged: OnDamaged | None = None
+    ) -> Sequence[SyncReport]:
+        """The newest sync reports, newest first; those that cannot be read are told to ``damaged``."""
         condition = {} if before is None else {"_id": {"$lt": before}}
-        return await self._newest("syncs", condition, records.decode_report, limit)
+        return await self._newest("syncs", condition, records.decode_report, limit, damaged)
 
     # --- the lead
 
@@ -417,17 +438,23 @@ class MongoStore:
         *,
         sort: list[tuple[str, int]] | None = None,
         limit: int = 0,
+        damaged: OnDamaged | None = None,
     ) -> list[_Record]:
         with self._translated():
             found = await self._collection(collection).find(condition, sort=sort, limit=limit).to_list()
-        return [decode(document) for document in found]
+        return [record for document in found for record in attempt(decode, document, damaged)]
 
     async def _newest(
-        self, collection: str, condition: Document, decode: Callable[[Document], _Record], limit: int
+        self,
+        collection: str,
+        condition: Document,
+        decode: Callable[[Document], _Record],
+        limit: int,
+        damaged: OnDamaged | None = None,
     ) -> list[_Record]:
         if limit <= 0:  # to MongoDB, zero is no limit
             return []
-        return await self._find(collection, condition, decode, sort=[("_id", -1)], limit=limit)
+        return await self._find(collection, condition, decode, sort=[("_id", -1)], limit=limit, damaged=damaged)
 
     async def _bulk(self, collection: str, writes: Sequence[Write]) -> None:
         if writes:
@@ -438,6 +465,10 @@ class MongoStore:
 def _cancellations() -> int:
     task = asyncio.current_task()
     return task.cancelling() if task is not None else 0
+
+
+def _is_open(pause: Pause, now: datetime | None) -> bool:
+    return now is None or (pause.ended_at is None and pause.until > now)
 
 
 def _finishing(new: Document) -> ReplaceOne[Document]:

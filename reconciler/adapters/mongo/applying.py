@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
+from bson import ObjectId
 from pymongo import DeleteOne, ReplaceOne, UpdateMany, UpdateOne
 
 from reconciler.core.fields import Document
 from reconciler.core.model import JobKey
+
+# Pauses of which the server cannot tell whether they are open: somebody has damaged them.
+UNTELLABLE: tuple[Document, ...] = (
+    {"until": {"$not": {"$type": "date"}}},
+    {"endedAt": {"$exists": True, "$not": {"$type": ["date", "null"]}}},
+)
 
 Write: TypeAlias = ReplaceOne[Document] | DeleteOne | UpdateMany | UpdateOne
 
@@ -29,7 +36,7 @@ def addition(document: Document, mark: str | None) -> UpdateOne:
 
 def removals(names: Iterable[str]) -> list[Write]:
     """Remove what has these names, where it is there."""
-    return [DeleteOne({"_id": name}) for name in names]
+    return [DeleteOne({"_id": {"$in": [name, ObjectId(name)]} if ObjectId.is_valid(name) else name}) for name in names]
 
 
 def carried_runs(renamed: Mapping[JobKey, JobKey], mark: str | None) -> list[Write]:

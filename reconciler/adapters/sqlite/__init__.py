@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -19,11 +19,22 @@ from typing import TypeVar
 from reconciler.adapters.sqlite import expiring, leading
 from reconciler.adapters.sqlite.applying import Applied
 from reconciler.adapters.sqlite.connection import MAY_NOT_WRITE, Lane, Work, may_write, transaction
-from reconciler.adapters.sqlite.rows import RUN_COLUMNS, decoded, document_of, row, run_batch, slices, stamp, where
+from reconciler.adapters.sqlite.rows import (
+    RUN_COLUMNS,
+    decoded,
+    document_of,
+    row,
+    run_batch,
+    slices,
+    stamp,
+    still_said,
+    where,
+)
 from reconciler.adapters.sqlite.tables import check, prepare
 from reconciler.core import declared_records as declared
 from reconciler.core import records
 from reconciler.core.fencing import standing
+from reconciler.core.fields import Document
 from reconciler.core.known_jobs import KnownJobs
 from reconciler.core.model import (
     ApplicationState,
@@ -156,6 +167,23 @@ class SqliteStore:
     async def _read(self, work: Work[_Result]) -> _Result:
         return await self._open_lane(self._reader).run(work)
 
+    async def _read_each(
+        self,
+        decode: Callable[[Document], _Result],
+        sql: str,
+        values: Sequence[object] = (),
+        *,
+        damaged: OnDamaged | None,
+    ) -> list[_Result]:
+        """Read records of which some may be damaged."""
+        unread: list[tuple[str, str]] = []
+        tell = None if damaged is None else lambda name, why: unread.append((name, why))
+        found = await self._read(lambda c: decoded(decode, c.execute(sql, values), tell))
+        for name, why in unread:  # here, and not in the lane's thread
+            if damaged is not None:
+                damaged(name, why)
+        return found
+
     def _open_lane(self, lane: Lane | None) -> Lane:
         if lane is None:
             raise StoreError(f"{self._path}: {'the store is not open' if self._reader is None else MAY_NOT_WRITE}")
@@ -187,17 +215,17 @@ class SqliteStore:
         found = await self._read(lambda c: decoded(declared.decode_job, c.execute(sql, (str(key),))))
         return found[0] if found else None
 
-    async def applications(self) -> Sequence[ApplicationState]:
-        """Every Application, ordered by name."""
+    async def applications(self, damaged: OnDamaged | None = None) -> Sequence[ApplicationState]:
+        """Every Application, ordered by name; those that cannot be read are told to ``damaged``."""
         sql = "SELECT id, document FROM applications"
-        found = await self._read(lambda c: decoded(declared.decode_application, c.execute(sql)))
+        found = await self._read_each(declared.decode_application, sql, damaged=damaged)
         return sorted(found, key=lambda state: state.name)
 
     async def apply(  # noqa: PLR0913 - the port's own words
         self,
         *,
         jobs: Iterable[StoredJob] = (),
-        removed_jobs: Iterable[JobKey] = (),
+        removed_jobs: Iterable[JobKey | str] = (),
         applications: Iterable[ApplicationState] = (),
         removed_applications: Iterable[str] = (),
         windows: Iterable[FreezeWindow] = (),
@@ -236,10 +264,10 @@ class SqliteStore:
         found = await self._read(lambda c: decoded(declared.decode_era, c.execute(_ERAS, values)))
         return sorted(found, key=lambda era: (era.key, era.begin)) if since < until else []
 
-    async def windows(self) -> Sequence[FreezeWindow]:
-        """Every freeze window, ordered by name."""
+    async def windows(self, damaged: OnDamaged | None = None) -> Sequence[FreezeWindow]:
+        """Every freeze window, ordered by name; those that cannot be read are told to ``damaged``."""
         sql = "SELECT id, document FROM windows ORDER BY id"
-        return await self._read(lambda c: decoded(declared.decode_window, c.execute(sql)))
+        return await self._read_each(declared.decode_window, sql, damaged=damaged)
 
     async def pause(self, pause: Pause) -> None:
         """Write a pause whole, on the disk when this returns: an operator relies on it."""
@@ -248,12 +276,26 @@ class SqliteStore:
         sql = "INSERT OR REPLACE INTO pauses VALUES (:_id, :target, :until, :ended_at, :document)"
         await self._write_durably(lambda connection: connection.execute(sql, values | {"ended_at": ended}))
 
-    async def pauses(self, *, ending_after: datetime | None = None) -> Sequence[Pause]:
-        """The pauses, newest first; those still open at an instant where one is given."""
+    async def pauses(
+        self, *, ending_after: datetime | None = None, damaged: OnDamaged | None = None
+    ) -> Sequence[Pause]:
+        """The pauses, newest first; those still open at an instant where one is given.
+
+        Of one that cannot be read, which is told to ``damaged``, the columns still say what is paused and until when.
+        """
         condition = "true" if ending_after is None else "ended_at IS NULL AND until > ?"
         sql = f"SELECT id, document FROM pauses WHERE {condition} ORDER BY id DESC"  # noqa: S608 - our own words
         values = () if ending_after is None else (stamp(ending_after),)
-        return await self._read(lambda c: decoded(records.decode_pause, c.execute(sql, values)))
+        unread: list[str] = []
+
+        def tell(name: str, why: str) -> None:
+            unread.append(name)
+            if damaged is not None:
+                damaged(name, why)
+
+        found = await self._read_each(records.decode_pause, sql, values, damaged=damaged and tell)
+        salvaged = await self._read(lambda c: [pause for name in unread for pause in _salvaged(c, name)])
+        return sorted([*found, *salvaged], key=lambda pause: pause.id, reverse=True)
 
     async def record(self, report: SyncReport) -> None:
         """Keep a sync report, and the newest 1,000."""
@@ -268,10 +310,12 @@ class SqliteStore:
 
         await self._write(write)
 
-    async def syncs(self, limit: int, *, before: str | None = None) -> Sequence[SyncReport]:
-        """The newest sync reports, newest first."""
+    async def syncs(
+        self, limit: int, *, before: str | None = None, damaged: OnDamaged | None = None
+    ) -> Sequence[SyncReport]:
+        """The newest sync reports, newest first; those that cannot be read are told to ``damaged``."""
         sql = "SELECT id, document FROM syncs WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2"
-        return await self._read(lambda c: decoded(records.decode_report, c.execute(sql, (before, max(0, limit)))))
+        return await self._read_each(records.decode_report, sql, (before, max(0, limit)), damaged=damaged)
 
     # --- the lead
 
@@ -406,3 +450,16 @@ class SqliteStore:
     async def farewell(self, process_id: str) -> None:
         """Forget a process that ends in good order."""
         await self._write(lambda connection: connection.execute("DELETE FROM processes WHERE id = ?", (process_id,)))
+
+
+def _salvaged(connection: sqlite3.Connection, name: str) -> list[Pause]:
+    """A damaged pause, from what is left of it."""
+    sql = "SELECT id, document, target, until, ended_at FROM pauses WHERE id = ?"
+    found = []
+    for _, document, target, until, ended_at in connection.execute(sql, (name,)):
+        application, slash, api = target.partition("/")
+        said = still_said(
+            name, document, application=application, api=api if slash else None, until=until, endedAt=ended_at
+        )
+        found.append(records.salvaged_pause(said))
+    return [pause for pause in found if pause is not None]

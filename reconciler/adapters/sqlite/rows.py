@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from reconciler.core import records
-from reconciler.core.fields import Document
+from reconciler.core.fields import Document, attempt
 from reconciler.core.model import Run, RunQuery
 from reconciler.errors import StoreError
+from reconciler.ports import OnDamaged
 
 _Result = TypeVar("_Result")
 
@@ -49,13 +50,34 @@ def run_batch(runs: Iterable[Run]) -> str:
         raise StoreError(f"a run cannot be stored: {error}") from error
 
 
-def decoded(decode: Callable[[Document], _Result], rows: Iterable[tuple[str, str]]) -> list[_Result]:
-    """Read rows of a name and a document back.
+def decoded(
+    decode: Callable[[Document], _Result], rows: Iterable[tuple[str, str]], damaged: OnDamaged | None = None
+) -> list[_Result]:
+    """Read rows of a name and a document back; those that cannot be read are told to ``damaged``.
 
     Raises:
-        StoreError: naming the record that cannot be read.
+        StoreError: naming the record that cannot be read, where nobody is to be told.
     """
-    return [decode(_document(name, text)) for name, text in rows]
+    if damaged is None:
+        return [decode(_document(name, text)) for name, text in rows]
+    found: list[_Result] = []
+    for name, text in rows:
+        try:
+            document = document_of(name, text)
+        except (TypeError, ValueError) as error:
+            damaged(str(name), str(error))
+        else:
+            found += attempt(decode, document, damaged)
+    return found
+
+
+def still_said(name: str, text: str, **columns: str | None) -> Document:
+    """What is left of a damaged record: its columns, and of its document what can be read."""
+    try:
+        document = document_of(name, text)
+    except (TypeError, ValueError):
+        document = {"_id": name}
+    return document | columns
 
 
 def _document(name: str, text: str) -> Document:
