@@ -49,9 +49,9 @@ class Proxy:
 
     async def __aexit__(self, *_) -> None:
         self._server.close()
+        self._mode = Mode.PASSING  # or what waits would wait for ever
+        self._changed.set()
         self.cut()
-        for task in self._tasks:
-            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def turn(self, mode: Mode) -> None:
