@@ -22,7 +22,7 @@ from schemas.base import (
     Zone,
 )
 from schemas.request import Expect, Request, Retry
-from schemas.schedule import Instant, Schedule
+from schemas.schedule import Except, Instant, Only, Schedule
 
 ConcurrencyPolicy = Literal["Allow", "Forbid", "Replace"]
 CatchUp = Literal["none", "latest", "all"]
@@ -53,15 +53,23 @@ class Policies(Strict):
     jitter: Duration | None = Field(
         default=None, description="Calls are spread over this time after the slot, always alike for one job."
     )
+    stop_after_failures: Annotated[int, Field(ge=0, le=10_000)] | None = Field(
+        default=None,
+        description="After so many failures in a row the job is paused until somebody resumes it; 0: never.",
+    )
 
 
 class ApiSpec(Policies):
     """What is called, and when."""
 
     description: Description = ""
-    schedule: Schedule = Field(description="When: a cron string, or a mapping with one of cron, every, at, frequency.")
+    schedule: Schedule = Field(
+        description="When: a cron string, or a mapping with one of cron, every, at, frequency, after."
+    )
     starts_at: Instant | None = Field(default=None, description="No slot before this instant.")
     ends_at: Instant | None = Field(default=None, description="No slot after this instant.")
+    but_not: Except = None
+    only: Only = None
     request: Request = Field(default=Request(), description="What is called.")
     suspend: bool = Field(default=False, description="Declared stop: no slot is due while it is true.")
 

@@ -30,6 +30,7 @@ _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"(?:\d{1,9}d)?(?:\d{1,9}h)?(?:\d{1,9}m(?!s))?(?:\d{1,9}s)?(?:\d{1,9}ms)?", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+)(ms|[dhms])", re.ASCII)
 _DURATION_PATTERN = r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$"
+_RATE = re.compile(r"(\d{1,6})/(\d[\ddhms]*|ms|[dhms])", re.ASCII)
 _PATTERN = re.compile(r"^[a-z0-9*]([-a-z0-9*]*[a-z0-9*])?$")
 _LONGEST_NAME = 63
 
@@ -76,6 +77,27 @@ def format_duration(value: timedelta) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"
+
+
+def parse_rate(value: object) -> tuple[int, timedelta]:
+    """Read ``100/1m``, or ``10/s`` for ``10/1s``: how many in any span of which length.
+
+    Raises:
+        ValueError: not in that form, none at all, or a span of zero.
+    """
+    if isinstance(value, tuple):
+        return value
+    if not isinstance(value, str) or not (match := _RATE.fullmatch(value)):
+        raise ValueError("not a rate; write it like 100/1m or 10/s")
+    calls, span = int(match[1]), parse_duration(match[2] if match[2][0].isdigit() else f"1{match[2]}")
+    if calls < 1 or span <= timedelta(0):
+        raise ValueError("a rate is at least one call in a span longer than zero")
+    return calls, span
+
+
+def format_rate(value: tuple[int, timedelta]) -> str:
+    """Write a rate the way a manifest does: ``100/1m``."""
+    return f"{value[0]}/{format_duration(value[1])}"
 
 
 def _positive(value: timedelta) -> timedelta:
@@ -129,6 +151,12 @@ _duration = (
 )
 Duration = Annotated[timedelta, *_duration]
 PositiveDuration = Annotated[timedelta, *_duration, AfterValidator(_positive)]
+CallRate = Annotated[
+    tuple[int, timedelta],
+    PlainValidator(parse_rate),
+    PlainSerializer(format_rate, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+/(\d[\ddhms]*|ms|[dhms])$", "examples": ["100/1m", "10/s"]}),
+]
 Name = Annotated[
     str,
     StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"),

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from schemas.base import Description, Manifest, Pattern, PositiveDuration, Strict, Zone
-from schemas.schedule import Instant, Schedule
+from schemas.schedule import Instant, Start
 
 _LONGEST = timedelta(days=366)  # a leap year; what never ends is `suspend`
 
@@ -31,7 +31,7 @@ class FreezeWindowSpec(Strict):
         description="deny: no slot runs in it. allow: no slot runs outside it, nor outside other windows that allow. "
         "deny wins.",
     )
-    start: Schedule = Field(
+    start: Start = Field(
         description="When it begins, in any form of a schedule; one that begins while the last one lasts prolongs it."
     )
     duration: Annotated[PositiveDuration, AfterValidator(_not_too_long)] = Field(

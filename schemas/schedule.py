@@ -1,4 +1,4 @@
-"""When a call is due: a cron string, ``every``, ``at`` or ``frequency``.
+"""When a call is due: a cron string, ``every``, ``at`` or ``frequency``; or ``after`` another job's runs.
 
 Shapes only. Whether a cron expression has a meaning, and which instants it names, is decided by
 ``reconciler.core.cron`` and ``reconciler.core.timetable``.
@@ -7,6 +7,7 @@ Shapes only. Whether a cron expression has a meaning, and which instants it name
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -23,15 +24,15 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.base import PositiveDuration, Strict, Zone, format_duration
+from schemas.base import Name, PositiveDuration, Strict, Zone, format_duration
 
 _INSTANT = re.compile(
     r"(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)([Zz]|[+-]\d{2}:\d{2})?)?", re.ASCII
 )
 _SHORTEST = timedelta(milliseconds=100)
 _TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?", re.ASCII)
-_WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
-_WEEKDAY = re.compile(rf"({'|'.join(_WEEKDAYS)})(#[1-5]|#L)?")
+WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_WEEKDAY = re.compile(rf"({'|'.join(WEEKDAYS)})(#[1-5]|#L)?")
 
 
 def parse_instant(value: object) -> datetime:
@@ -69,7 +70,7 @@ def _not_too_often(value: timedelta) -> timedelta:
 
 def _weekday(value: str) -> str:
     if not _WEEKDAY.fullmatch(value):
-        raise ValueError(f"not a weekday; write {', '.join(_WEEKDAYS)}, or MON#2 and FRI#L within a month")
+        raise ValueError(f"not a weekday; write {', '.join(WEEKDAYS)}, or MON#2 and FRI#L within a month")
     return value
 
 
@@ -117,6 +118,33 @@ CronText = Annotated[
         description="Five cron fields, six with seconds first, or @hourly … @yearly. H spreads jobs.",
         examples=["0 2 * * *", "*/15 9-17 * * MON-FRI", "H H * * *", "@daily"],
     ),
+]
+
+
+_NAME = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_JOB = re.compile(rf"({_NAME}/)?{_NAME}")
+
+
+def _job(value: str) -> str:
+    if not _JOB.fullmatch(value):
+        raise ValueError("not a job; write application/api, or the api alone for one of the same Application")
+    return value
+
+
+_CALENDAR = {"type": "string", "examples": ["holidays"]}
+CalendarNames = Annotated[
+    tuple[Name, ...],
+    Field(strict=False, min_length=1),
+    BeforeValidator(_listed),
+    WithJsonSchema({"anyOf": [_CALENDAR, {"type": "array", "items": _CALENDAR, "minItems": 1}]}),
+]
+Except = Annotated[
+    CalendarNames | None,
+    Field(alias="except", description="Calendars, one or several, on whose days no slot runs."),
+]
+Only = Annotated[
+    CalendarNames | None,
+    Field(description="Calendars, one or several: slots run only on days that one of them names."),
 ]
 
 
@@ -190,30 +218,88 @@ class Frequency(Bounds):
             raise ValueError("quarterly counts `month` within the quarter, 1 to 3")
 
 
-_FORMS = {"cron": Cron, "every": Every, "at": At, "frequency": Frequency}
+class OnDays(Strict):
+    """On which days slots run."""
+
+    but_not: Except = None
+    only: Only = None
 
 
-def _form(value: Any) -> str | None:
-    if isinstance(value, str):
-        return "text"
-    if isinstance(value, dict):
-        found = [form for form in _FORMS if form in value]
-        return found[0] if len(found) == 1 else None
-    for form, model in _FORMS.items():
-        if isinstance(value, model):
-            return form
-    return None
+class CronOnDays(Cron, OnDays):
+    """A cron expression as a mapping, for when it carries bounds or calendars."""
+
+
+class EveryOnDays(Every, OnDays):
+    """An interval, anchored at ``startsAt`` or the epoch, so that no restart ever moves it."""
+
+
+class AtOnDays(At, OnDays):
+    """Once."""
+
+
+class FrequencyOnDays(Frequency, OnDays):
+    """A calendar rhythm in words."""
+
+
+class Following(Strict):
+    """Another job, and which of its runs are followed."""
+
+    job: Annotated[
+        str,
+        AfterValidator(_job),
+        WithJsonSchema({"type": "string", "pattern": f"^{_JOB.pattern}$", "examples": ["billing/nightly", "nightly"]}),
+    ] = Field(description="The job, as application/api; the api alone for one of the same Application.")
+    on: Literal["success", "failure", "completion"] = Field(
+        default="success",
+        description="Which ends are followed: success; failure (failed, missed or unknown); completion (any of these).",
+    )
+
+
+class After(OnDays):
+    """After another job: one run for each of its runs that ends so. It has no slots of its own."""
+
+    after: Following = Field(description="Which job, and which of its runs.")
+
+
+_FORMS: dict[str, type[Strict]] = {"cron": Cron, "every": Every, "at": At, "frequency": Frequency}
+
+
+def _form_among(forms: dict[str, type[Strict]]) -> Callable[[Any], str | None]:
+    def form_of(value: Any) -> str | None:
+        if isinstance(value, str):
+            return "text"
+        if isinstance(value, dict):
+            found = [form for form in forms if form in value]
+            return found[0] if len(found) == 1 else None
+        return next((form for form, model in forms.items() if isinstance(value, model)), None)
+
+    return form_of
 
 
 Schedule = Annotated[
+    Annotated[CronText, Tag("text")]
+    | Annotated[CronOnDays, Tag("cron")]
+    | Annotated[EveryOnDays, Tag("every")]
+    | Annotated[AtOnDays, Tag("at")]
+    | Annotated[FrequencyOnDays, Tag("frequency")]
+    | Annotated[After, Tag("after")],
+    Discriminator(
+        _form_among(_FORMS | {"after": After}),
+        custom_error_type="schedule_form",
+        custom_error_message="a schedule is a cron string, "
+        "or a mapping with exactly one of cron, every, at, frequency, after",
+    ),
+]
+# Of what begins by the clock alone.
+Start = Annotated[
     Annotated[CronText, Tag("text")]
     | Annotated[Cron, Tag("cron")]
     | Annotated[Every, Tag("every")]
     | Annotated[At, Tag("at")]
     | Annotated[Frequency, Tag("frequency")],
     Discriminator(
-        _form,
+        _form_among(_FORMS),
         custom_error_type="schedule_form",
-        custom_error_message="a schedule is a cron string, or a mapping with exactly one of cron, every, at, frequency",
+        custom_error_message="a start is a cron string, or a mapping with exactly one of cron, every, at, frequency",
     ),
 ]

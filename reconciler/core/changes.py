@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
+from reconciler.core.calendars import content
 from reconciler.core.instants import stamp
 from reconciler.core.model import FreezeWindow, Job, JobKey, Problem, Schedule
-from schemas.base import format_duration
+from schemas.base import format_duration, format_rate
 
 # What a schedule comes to, where the manifest says it in other words (``H H * * *``, ``weekly on SUN at 09:45``).
-RESOLVED = ("schedule.cron", "schedule.every", "schedule.at")
+RESOLVED = ("schedule.cron", "schedule.every", "schedule.at", "schedule.after")
 
 
 class Action(StrEnum):
@@ -182,7 +183,9 @@ def flatten(job: Job) -> dict[str, str]:
         "delivery": job.delivery,
         "jitter": format_duration(job.jitter),
         "suspend": str(job.suspend).lower(),
+        "stopAfterFailures": None if job.stop_after_failures is None else str(job.stop_after_failures),
         "limits.concurrency": None if job.max_concurrency is None else str(job.max_concurrency),
+        "limits.rate": None if job.max_rate is None else format_rate(job.max_rate),
         "description": job.description or None,
         **{f"label {name}": value for name, value in job.labels.items()},
         "renamed-from": job.derived_from or None,
@@ -209,9 +212,13 @@ def _schedule_fields(schedule: Schedule) -> dict[str, str | None]:
         "schedule.cron": schedule.cron if schedule.cron != schedule.declared else None,
         "schedule.every": None if schedule.every is None else format_duration(schedule.every),
         "schedule.at": None if schedule.at is None else stamp(schedule.at),
+        "schedule.after": None if schedule.after is None else f"{schedule.after.key} on {schedule.after.on}",
         "timeZone": schedule.zone,
         "startsAt": stamp(schedule.starts_at) if schedule.starts_at else None,
         "endsAt": stamp(schedule.ends_at) if schedule.ends_at else None,
+        "except": ", ".join(calendar.name for calendar in schedule.but_not) or None,
+        "only": ", ".join(calendar.name for calendar in schedule.only) or None,
+        **{f"calendar {calendar.name}": content(calendar) for calendar in (*schedule.but_not, *schedule.only)},
     }
 
 

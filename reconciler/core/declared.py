@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
-from reconciler.core.model import FreezeWindow, JobKey, Problem
+from reconciler.core.model import Calendar, FreezeWindow, JobKey, Problem
 from reconciler.core.yaml import Document, Place, field_name
 from schemas.annotations import RENAMED_FROM
 from schemas.api import ApiSpec
@@ -20,7 +20,10 @@ Path = tuple[str | int, ...]
 
 # Where these stand is kept, because a problem that takes a second manifest to see may be with them. It is kept packed:
 # as objects, the places of 10,000 Apis are 12 MB.
-_PLACED: Final = ("application", "endsAt", "name", "request", "schedule", "startsAt", "timeZone", RENAMED_FROM)
+_PLACED: Final = (
+    *("application", "endsAt", "except", "name", "only"),
+    *("request", "schedule", "startsAt", "timeZone", RENAMED_FROM),
+)
 _PACKED: Final = Struct(f"<{2 * len(_PLACED)}I")
 
 
@@ -56,6 +59,14 @@ class DeclaredApplication:
         return self.manifest.metadata.name
 
 
+class Reference(NamedTuple):
+    """Where another manifest is named: which field that is, how it is called there, and its place."""
+
+    name: str
+    field: str
+    place: Place
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DeclaredApi:
     """A valid Api, of its own document or inline, and where it stands; two are equal only if they are one.
@@ -64,6 +75,7 @@ class DeclaredApi:
         renamed_from: the job that it takes over, as annotated.
         field: the path of what ``spec`` holds: ``spec`` or ``spec.apis[3]``.
         places: where the values of some fields stand, for ``place_of``.
+        references: the same of the names of calendars and of the job that it follows.
     """
 
     key: JobKey
@@ -75,6 +87,7 @@ class DeclaredApi:
     column: int
     field: str
     places: bytes
+    references: tuple[Reference, ...] = ()
 
     @property
     def seed(self) -> str:
@@ -83,6 +96,10 @@ class DeclaredApi:
 
     def place_of(self, name: str) -> Place:
         """Where the value of a field stands (one of those that problems are found with), or else the Api."""
+        if (reference := self._reference(name)) is not None:
+            return reference.place
+        if name not in _PLACED:  # of a reference that only a patch has
+            return Place(self.line, self.column)
         index = 2 * _PLACED.index(name)
         line, column = _PACKED.unpack(self.places)[index : index + 2]
         return Place(line, column) if line else Place(self.line, self.column)
@@ -92,7 +109,25 @@ class DeclaredApi:
         if name in ("name", "application", RENAMED_FROM):
             path = field_name(("annotations", name) if name == RENAMED_FROM else (name,))
             return f"{'metadata' if self.field == 'spec' else self.field}.{path}"
-        return f"{self.field}.{name}"
+        reference = self._reference(name)
+        return f"{self.field}.{reference.field if reference else name}"
+
+    def _reference(self, name: str) -> Reference | None:
+        return next((each for each in self.references if each.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DeclaredCalendar:
+    """A valid calendar; two are equal only if they are one."""
+
+    calendar: Calendar
+    file: str
+    name_place: Place
+
+    @property
+    def name(self) -> str:
+        """The calendar's name."""
+        return self.calendar.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -189,6 +224,7 @@ class ParsedFile:
     Attributes:
         applications: the valid ones.
         apis: the valid ones, those within valid Applications included.
+        calendars: the valid ones.
         windows: the valid freeze windows.
         environments: the valid ones.
         flawed: documents with problems that can be attributed.
@@ -199,6 +235,7 @@ class ParsedFile:
     file: str
     applications: tuple[DeclaredApplication, ...] = ()
     apis: tuple[DeclaredApi, ...] = ()
+    calendars: tuple[DeclaredCalendar, ...] = ()
     windows: tuple[DeclaredWindow, ...] = ()
     environments: tuple[DeclaredEnvironment, ...] = ()
     flawed: tuple[Flawed, ...] = ()

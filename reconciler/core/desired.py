@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from reconciler.core.declared import (
     DeclaredApi,
     DeclaredApplication,
+    DeclaredCalendar,
     DeclaredEnvironment,
     ParsedFile,
     problem_at,
 )
+from reconciler.core.desired_calendars import FOLLOWED, Calendars
+from reconciler.core.desired_chains import chain_faults, declared_upstream
 from reconciler.core.desired_renames import rename_problems
 from reconciler.core.desired_windows import DesiredWindows, windows_together
 from reconciler.core.environments import (
@@ -26,14 +29,16 @@ from reconciler.core.environments import (
     Patching,
     Refused,
     Targets,
+    blame,
     choose,
     complaints,
     doubled,
     told,
 )
 from reconciler.core.inherit import Inheritance, faults_alone
-from reconciler.core.model import FreezeWindow, Job, JobKey, Problem
+from reconciler.core.model import Calendar, FreezeWindow, Job, JobKey, Problem
 from reconciler.core.resolved import Resolved, api_problem, resolve_api
+from reconciler.core.schedules import Fault
 from reconciler.core.suggest import did_you_mean, excerpt
 
 
@@ -49,6 +54,7 @@ class Desired:
         problems: every problem of every file, by place, those of held Applications included.
         broken: files that cannot be read, or whose documents cannot be attributed to an Application: something may
             be declared there that is not in ``jobs``, so its absence means nothing.
+        calendars: the valid ones, by name.
         windows: the valid freeze windows, by name.
         held_windows: names of freeze windows with problems; what is stored of them stays.
         windows_unknown: a freeze window may be declared where nothing can be read: none is removed.
@@ -63,6 +69,7 @@ class Desired:
     problems: tuple[Problem, ...]
     broken: frozenset[str]
     resolved: Mapping[JobKey, Resolved] = field(default_factory=dict, repr=False, compare=False)
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)
     windows: Mapping[str, FreezeWindow] = field(default_factory=dict)
     held_windows: frozenset[str] = frozenset()
     windows_unknown: bool = False
@@ -73,11 +80,12 @@ class Desired:
     patched: Mapping[str, PatchedApplication] = field(default_factory=dict, repr=False, compare=False)
 
     def files_of(self, key: JobKey) -> frozenset[str]:
-        """Every file that has a say in a job: its Api's, its Application's, the environment's if that patches it."""
+        """Every file that has a say in a job: its Api's, its Application's, its calendars', the environment's."""
         found = self.resolved.get(key)
         if found is None:
             return frozenset()
         files = {found.api.file, found.application.file}
+        files |= {each.file for _, each in found.calendars if isinstance(each, DeclaredCalendar)}
         if self.chosen and (found.patches or self.patched[key.application].patches):
             files.add(self.chosen.file)
         return frozenset(files)
@@ -102,6 +110,7 @@ def build(
     building.take_applications()
     building.take_environment(environment or None, source)
     building.take_apis()
+    building.take_chains()
     building.take_patches()
     building.take_renames()
     return building.finished(environment or "")
@@ -130,6 +139,10 @@ class _Building:
         self.choice = Choice()
         self.same_environment = True
         self.patching = Patching(None, {})
+        self.calendars = Calendars(
+            (each for file in self.files for each in file.calendars), self.faulty, frozenset(self.broken)
+        )
+        self.refused: list[Refused] = []  # patches that make a job follow what it cannot follow
 
     def take_problems(self) -> None:
         """What is wrong with single documents."""
@@ -181,6 +194,20 @@ class _Building:
             elif (first := self.resolved.setdefault(api.key, old)) is not old:
                 self._same_api(first.api, api)
 
+    def take_chains(self) -> None:
+        """What is wrong with the jobs that follow others."""
+        followed: dict[JobKey, JobKey] = {}
+        for key, each in self.resolved.items():
+            after = each.job.schedule.after if each.job is not None else None
+            if (other := after.key if after else None if each.job else declared_upstream(each.api)) is not None:
+                followed[key] = other
+        for key, api in self.unresolved.items():
+            if (other := declared_upstream(api)) is not None:
+                followed[key] = other
+        if followed:
+            for key, message in chain_faults(followed, self._why_missing):
+                self._break_chain(key, Fault(FOLLOWED, message))
+
     def take_patches(self) -> None:
         """What is wrong with the environments: with the chosen one it holds Applications, with others nobody."""
         self.problems.extend(doubled(self.environments))
@@ -213,9 +240,10 @@ class _Building:
             jobs=jobs,
             applications=self.applications,
             held={name: _by_place(problems) for name, problems in sorted(self.held.items())},
-            problems=_by_place((*self.problems, *windows.problems)),
+            problems=_by_place((*self.problems, *self.calendars.problems, *windows.problems)),
             broken=frozenset(self.broken),
             resolved=self.resolved,
+            calendars=self.calendars.valid,
             windows=windows.valid,
             held_windows=windows.held,
             windows_unknown=bool(self.unread),
@@ -253,7 +281,30 @@ class _Building:
         flawed = (each for each in self.faulty if each.kind == "Api" and (each.application, each.name) == key)
         return next((f"{each.problems[0].file}:{each.place.line}" for each in flawed), None)
 
+    def _why_missing(self, key: JobKey) -> str:
+        """Why there is no such job; empty where there is one, or where it is not known."""
+        if key in self.resolved or key.application in self.flawed or key in self._keys:
+            return ""
+        if key.application not in self._names:
+            return f"there is no Application `{excerpt(key.application)}`{self._hint(key.application)}"
+        known = {each.api for each in self._keys if each.application == key.application}
+        hint = did_you_mean(key.api, known)
+        if self.unread and not hint:
+            hint = f"; it may stand in {min(self.unread)}, which cannot be read in full"
+        return f"there is no Api `{excerpt(key.api)}` of {key.application}{hint}"
+
+    def _break_chain(self, key: JobKey, fault: Fault) -> None:
+        """Blame the patch that makes a job follow what it cannot follow, or else its Api."""
+        each = self.resolved.get(key)
+        if each is None:
+            self._hold(key.application, api_problem(self.unresolved[key], fault.field, fault.message))
+        elif (refusal := blame(fault, each.patches, ())) is not None:
+            self.refused.append(Refused(*key, refusal))
+        else:
+            self._hold(key.application, api_problem(each.api, fault.field, fault.message))
+
     def _refused(self) -> Iterator[Refused]:
+        yield from self.refused
         for name, application in self.patching.applications.items():
             yield from (Refused(name, "", refusal) for refusal in application.refusals)
         for key, each in self.resolved.items():
@@ -280,6 +331,8 @@ class _Building:
         old = self.known.get(api.key)
         if old is None or old.api is not api or old.application is not application:
             return None
+        if old.calendars and not self.calendars.are(old.calendars):
+            return None
         return old if self.same_environment else old.renewed(self.patching.patches_of(api.key))
 
     def _resolve(self, application: DeclaredApplication, api: DeclaredApi, inheritance: Inheritance) -> Resolved:
@@ -289,6 +342,7 @@ class _Building:
             self.patching.patches_of(api.key),
             of_application=self.patching.applications[application.name].patches,
             inheritance=inheritance,
+            calendars=self.calendars,
         )
 
     def _hold(self, application: str, problem: Problem) -> None:
@@ -325,8 +379,11 @@ class _Building:
     def _alone(self, api: DeclaredApi) -> None:
         """Every problem is told at once, also of an Api that cannot become a job for its Application's sake."""
         self.unresolved.setdefault(api.key, api)
-        for fault in faults_alone(api):
+        days = self.calendars.days(api.spec)
+        for fault in faults_alone(api, days):
             self._hold(api.key.application, api_problem(api, fault.field, fault.message))
+        for problem in days.problems:
+            self._hold(api.key.application, problem)
 
     def _orphan(self, api: DeclaredApi) -> None:
         """Its Application was removed, misspelt or stands in what cannot be read: then that one must lose nothing."""

@@ -47,14 +47,16 @@ def circles(followed: Mapping[JobKey, JobKey]) -> dict[JobKey, str]:
         if key is not None and key in walk:
             members = [*walk][[*walk].index(key) :]
             for index, member in enumerate(members):
-                found[member] = _in_words([*members[index:], *members[:index]])
+                found[member] = _in_words(members, index)
         passed |= walk.keys()
     return found
 
 
-def _in_words(members: list[JobKey]) -> str:
+def _in_words(members: list[JobKey], first: int) -> str:
     if len(members) == 1:
         return "a job cannot follow itself"
-    named = [str(key) for key in members[:_MOST_NAMED]]
+    named = [
+        str(key) for key in (members[first : first + _MOST_NAMED] + members[: min(first, _MOST_NAMED)])[:_MOST_NAMED]
+    ]
     named += [f"{len(members) - _MOST_NAMED} more"] if len(members) > _MOST_NAMED else []
-    return f"these jobs follow each other in a circle: {' after '.join([*named, str(members[0])])}"
+    return f"these jobs follow each other in a circle: {' after '.join([*named, str(members[first])])}"

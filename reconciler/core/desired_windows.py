@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from reconciler.core.declared import DeclaredWindow, Flawed, problem_at
 from reconciler.core.model import FreezeWindow, Problem, Schedule
-from reconciler.core.schedules import Fault, fault_of, given_twice, resolve
+from reconciler.core.schedules import Fault, fault_of, faults_beside, resolve
 from reconciler.core.suggest import excerpt
 from reconciler.core.windows import matches
 from reconciler.core.yaml import Document
@@ -20,7 +20,7 @@ from schemas.freeze_window import FreezeWindow as Manifest
 
 def window_faults(manifest: Manifest) -> Iterator[Fault]:
     """What is wrong with the start of a window that is valid otherwise; the fields are those of its spec."""
-    yield from given_twice(manifest.spec.start, manifest.spec, "start")
+    yield from faults_beside(manifest.spec.start, manifest.spec, "start")
     try:
         _start(manifest)
     except ScheduleError as error:

@@ -7,6 +7,7 @@ is meant for production is called from elsewhere. Forbidden here: merging (``cor
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
@@ -33,7 +34,12 @@ Patches = tuple[DeclaredPatch, ...]
 _CAUSES: Final[Mapping[str, tuple[Path, ...]]] = {
     "schedule": (("schedule",), ("startsAt",), ("endsAt",), ("timeZone",)),
     "endsAt": (("endsAt",), ("startsAt",), ("schedule",), ("timeZone",)),
+    "startsAt": (("startsAt",), ("schedule",)),
+    "timeZone": (("timeZone",), ("schedule",)),
+    "except": (("except",), ("schedule",)),
+    "only": (("only",), ("schedule",)),
 }
+_INDEX: Final = re.compile(r"\[\d+\]$")
 
 
 class Choice(NamedTuple):
@@ -274,9 +280,16 @@ def patched_api(api: DeclaredApi, patches: Patches) -> DeclaredApi | tuple[Refus
     return spec if isinstance(spec, tuple) else replace(api, spec=spec)
 
 
+def _ends_of(field: str) -> tuple[Path, ...]:
+    """``schedule.after.job``, ``schedule.after`` and ``schedule``, as paths."""
+    steps = tuple(field.split("."))
+    return tuple(steps[:end] for end in range(len(steps), 0, -1))
+
+
 def blame(fault: Fault, patches: Patches, of_application: Patches) -> Refusal | None:
     """The patch that an Api with its patches cannot become a job for; ``None`` where none of them is the reason."""
-    for path in _CAUSES.get(fault.field, ((fault.field,),)):
+    field = _INDEX.sub("", fault.field)
+    for path in _CAUSES.get(field, _ends_of(field)):
         if any(patch.names(path) for patch in patches):
             return Refusal(culprit(path, patches), path, fault.message)
     path = ("baseUrl",) if fault.field == "request" else ("defaults", "timeZone")

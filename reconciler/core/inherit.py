@@ -6,7 +6,7 @@ Forbidden here: looking at a third manifest. What cannot become a job is said as
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -16,18 +16,28 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from reconciler.core.declared import DeclaredApi, DeclaredApplication
-from reconciler.core.model import Expectation, HttpRequest, Job, RetryPolicy, Schedule
+from reconciler.core.desired_calendars import Days
+from reconciler.core.model import Expectation, HttpRequest, Job, Rate, RetryPolicy, Schedule
 from reconciler.core.requests import address_fault, compose
-from reconciler.core.schedules import Fault, fault_of, given_twice, resolve
+from reconciler.core.schedules import Fault, fault_of, faults_beside, resolve
 from reconciler.errors import ScheduleError
 from schemas.api import ApiSpec
 from schemas.request import Expect, Retry
+from schemas.schedule import After
 from schemas.schedule import Schedule as DeclaredSchedule
 
 # Sending again does no harm with these (RFC 9110, section 9.2.2).
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 # Policies that are inherited whole; their defaults are those of ``Job``.
-_PLAIN: Final = ("timeout", "concurrency_policy", "starting_deadline", "catch_up", "delivery", "jitter")
+_PLAIN: Final = (
+    "timeout",
+    "concurrency_policy",
+    "starting_deadline",
+    "catch_up",
+    "delivery",
+    "jitter",
+    "stop_after_failures",
+)
 
 
 class Inheritance:
@@ -39,16 +49,25 @@ class Inheritance:
         self._own = self._spec.defaults
         self._shared: dict[Any, Any] = {}
 
-    def job(self, api: DeclaredApi) -> Job | tuple[Fault, ...]:
-        """The Api as a job, or every fault that stands in the way."""
+    def job(self, api: DeclaredApi, days: Days) -> Job | tuple[Fault, ...]:
+        """The Api as a job that runs on these days, or every fault that stands in the way."""
         spec = api.spec
-        faults = [*given_twice(spec.schedule, spec)]
+        faults = [*faults_beside(spec.schedule, spec)]
         if (fault := address_fault(spec.request, self._spec.base_url)) is not None:
             faults.append(Fault("request", fault))
-        schedule = _scheduled(spec, spec.time_zone or self._own.time_zone or "UTC", api.seed)
+        schedule = _scheduled(api, spec.time_zone or self._own.time_zone or "UTC")
         if isinstance(schedule, Fault):
             return (*faults, schedule)
-        return tuple(faults) if faults else self._job(api, schedule)
+        return tuple(faults) if faults else self._job(api, self._on_days(schedule, days))
+
+    def _on_days(self, schedule: Schedule, days: Days) -> Schedule:
+        if not days.found:
+            return schedule
+        names = tuple(tuple(each.name for each in calendars) for calendars in (days.but_not, days.only))
+        on_days = self._shared.get((schedule, names))
+        if on_days is None:
+            on_days = self._shared[schedule, names] = replace(schedule, but_not=days.but_not, only=days.only)
+        return on_days
 
     def _job(self, api: DeclaredApi, schedule: Schedule) -> Job:
         spec = api.spec
@@ -64,6 +83,7 @@ class Inheritance:
             "delivery": "atLeastOnce" if request.method in _IDEMPOTENT else "atMostOnce",
             "suspend": spec.suspend or self._spec.suspend,
             "max_concurrency": self._spec.limits.concurrency,
+            "max_rate": None if self._spec.limits.rate is None else Rate(*self._spec.limits.rate),
             "derived_from": "" if api.renamed_from is None else str(api.renamed_from),
         }
         for name in _PLAIN:
@@ -72,6 +92,7 @@ class Inheritance:
                 value = getattr(self._own, name)
             if value is not None:
                 fields[name] = value
+        fields["stop_after_failures"] = fields.get("stop_after_failures") or None  # 0: never, whatever is inherited
         job = Job(**fields)
         return Job(**fields, file=api.file, line=api.line, digest=digest(job))
 
@@ -114,7 +135,22 @@ def digest(job: Job) -> str:
         content += (job.derived_from,)
     if request.follow_redirects:
         content += (("followRedirects", request.follow_redirects),)
+    content += tuple(_newer(job))
     return sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()[:32]
+
+
+def _newer(job: Job) -> Iterator[tuple[str, Any]]:
+    """What older versions did not know, where it is declared: the digests of all other jobs stay what they are."""
+    schedule = job.schedule
+    if schedule.after is not None:
+        yield "after", (schedule.after.key, schedule.after.on)
+    for name, calendars in (("except", schedule.but_not), ("only", schedule.only)):
+        if calendars:
+            yield name, [(each.name, each.zone, each.dates, each.weekly, each.ranges) for each in calendars]
+    if job.max_rate is not None:
+        yield "rate", (job.max_rate.calls, _plain(job.max_rate.per))
+    if job.stop_after_failures is not None:
+        yield "stopAfterFailures", job.stop_after_failures
 
 
 def _plain(value: datetime | timedelta | None) -> int | str | None:
@@ -129,23 +165,35 @@ def _fields(model: BaseModel | None) -> dict[str, Any]:
     return {name: getattr(model, name) for name in model.model_fields_set} if model is not None else {}
 
 
-def faults_alone(api: DeclaredApi) -> tuple[Fault, ...]:
+def faults_alone(api: DeclaredApi, days: Days) -> tuple[Fault, ...]:
     """What is wrong with an Api by itself, for when its Application has problems of its own."""
-    schedule = _scheduled(api.spec, api.spec.time_zone or "UTC", api.seed)
-    return (*given_twice(api.spec.schedule, api.spec), *((schedule,) if isinstance(schedule, Fault) else ()))
+    schedule = _scheduled(api, api.spec.time_zone or "UTC")
+    return (
+        *days.faults,
+        *faults_beside(api.spec.schedule, api.spec),
+        *((schedule,) if isinstance(schedule, Fault) else ()),
+    )
 
 
-def _scheduled(spec: ApiSpec, zone: str, seed: str) -> Schedule | Fault:
+def _scheduled(api: DeclaredApi, zone: str) -> Schedule | Fault:
+    spec = api.spec
     text = spec.schedule if isinstance(spec.schedule, str) else getattr(spec.schedule, "cron", "")
+    seed = api.seed if "H" in text.upper() else ""
+    application = api.key.application if isinstance(spec.schedule, After) else ""
     try:
-        return _resolved(spec.schedule, zone, spec.starts_at, spec.ends_at, seed if "H" in text.upper() else "")
+        return _resolved(spec.schedule, zone, spec.starts_at, spec.ends_at, seed, application)
     except ScheduleError as error:
         return fault_of(error, spec)
 
 
 @lru_cache(maxsize=4096)
 def _resolved(
-    schedule: DeclaredSchedule, zone: str, starts_at: datetime | None, ends_at: datetime | None, seed: str
+    schedule: DeclaredSchedule,
+    zone: str,
+    starts_at: datetime | None,
+    ends_at: datetime | None,
+    seed: str,
+    application: str,
 ) -> Schedule:
-    """Thousands of jobs share a schedule; only an ``H`` makes it depend on the job."""
-    return resolve(schedule, zone=zone, starts_at=starts_at, ends_at=ends_at, seed=seed)
+    """Thousands of jobs share a schedule; only an ``H``, or a job that it follows, makes it depend on the job."""
+    return resolve(schedule, zone=zone, starts_at=starts_at, ends_at=ends_at, seed=seed, application=application)

@@ -11,10 +11,11 @@ from pydantic import BaseModel, Field, TypeAdapter
 
 from schemas.api import Api, ApiSpec
 from schemas.application import Application, ApplicationSpec
+from schemas.calendar import Calendar
 from schemas.environment import Environment
 from schemas.freeze_window import FreezeWindow
 
-_Manifest = Annotated[Application | Api | FreezeWindow | Environment, Field(discriminator="kind")]
+_Manifest = Annotated[Application | Api | Calendar | FreezeWindow | Environment, Field(discriminator="kind")]
 
 
 def manifest_schema() -> dict[str, Any]:
@@ -32,7 +33,8 @@ def manifest_schema() -> dict[str, Any]:
         "$id": "urn:reconciler:manifest:v1",
         "title": "Reconciler manifest",
         "description": "An Application; an Api of one: an HTTP call and the schedule on which it is made; "
-        "a FreezeWindow in which nothing is called; an Environment in which some of it is different.",
+        "a Calendar of days on which jobs do not run, or run alone; a FreezeWindow in which nothing is called; "
+        "an Environment in which some of it is different.",
         "type": "object",
         **generated,
     }

@@ -17,6 +17,7 @@ from reconciler.core.annotations import annotation_faults, renamed_from
 from reconciler.core.declared import (
     DeclaredApi,
     DeclaredApplication,
+    DeclaredCalendar,
     DeclaredEnvironment,
     DeclaredWindow,
     Flawed,
@@ -25,6 +26,7 @@ from reconciler.core.declared import (
     packed_places,
     problem_at,
 )
+from reconciler.core.desired_calendars import declare_calendar, references
 from reconciler.core.desired_windows import declare_window, window_faults
 from reconciler.core.model import JobKey, Problem
 from reconciler.core.patches import declare_environment
@@ -37,16 +39,18 @@ from schemas.annotations import RENAMED_FROM
 from schemas.api import Api
 from schemas.application import Application
 from schemas.base import API_VERSION
+from schemas.calendar import Calendar
 from schemas.environment import Environment
 from schemas.freeze_window import FreezeWindow
 
 __all__ = ["DeclaredApi", "DeclaredApplication", "Flawed", "ParsedFile", "parse"]
 
-Kind = Application | Api | FreezeWindow | Environment
+Kind = Application | Api | Calendar | FreezeWindow | Environment
 
 _KINDS: Final[Mapping[str, type[Kind]]] = {
     "Application": Application,
     "Api": Api,
+    "Calendar": Calendar,
     "FreezeWindow": FreezeWindow,
     "Environment": Environment,
 }
@@ -80,6 +84,7 @@ class _Reading:
         self.file = file
         self.applications: list[DeclaredApplication] = []
         self.apis: list[DeclaredApi] = []
+        self.calendars: list[DeclaredCalendar] = []
         self.windows: list[DeclaredWindow] = []
         self.environments: list[DeclaredEnvironment] = []
         self.flawed: list[Flawed] = []
@@ -95,6 +100,8 @@ class _Reading:
             self._declare_application(document, manifest)
         elif isinstance(manifest, Api):
             self._declare_api(document, manifest)
+        elif isinstance(manifest, Calendar):
+            self.calendars.append(declare_calendar(manifest, document, self.file))
         elif isinstance(manifest, FreezeWindow):
             self.windows.append(declare_window(manifest, document, self.file))
         else:
@@ -106,6 +113,7 @@ class _Reading:
             file=self.file,
             applications=tuple(self.applications),
             apis=tuple(self.apis),
+            calendars=tuple(self.calendars),
             windows=tuple(self.windows),
             environments=tuple(self.environments),
             flawed=tuple(self.flawed),
@@ -138,6 +146,7 @@ class _Reading:
                     column=column,
                     field=f"spec.apis[{index}]",
                     places=packed_places(document, path, annotated=_annotated(path, api.annotations)),
+                    references=references(document, path, api),
                 )
             )
 
@@ -157,6 +166,7 @@ class _Reading:
                 places=packed_places(
                     document, ("metadata",), ("spec",), annotated=_annotated(("metadata",), metadata.annotations)
                 ),
+                references=references(document, ("spec",), manifest.spec),
             )
         )
 

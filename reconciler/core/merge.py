@@ -13,8 +13,8 @@ from typing import Any, Final
 Values = Mapping[str, Any]
 Path = tuple[str, ...]
 
-_FORMS: Final = ("cron", "every", "at", "frequency")
-_BOUNDS: Final = ("timeZone", "startsAt", "endsAt")  # stand in a schedule or beside it
+_FORMS: Final = ("cron", "every", "at", "frequency", "after")
+_BOUNDS: Final = ("timeZone", "startsAt", "endsAt", "except", "only")  # stand in a schedule or beside it
 _BODIES: Final = ("json", "form", "text")
 _HEADERS: Final = frozenset({("request", "headers"), ("defaults", "headers")})
 

@@ -1,7 +1,8 @@
 """Which runs of the coming 24 hours a change makes appear and vanish.
 
-Counted slot by slot, within bounds: of a job that is due every second, only the first runs are compared. Freeze
-windows, pauses and what is late are left out: it is about what is declared. Forbidden here: the present time, words.
+Counted slot by slot, within bounds: of a job that is due every second, only the first runs are compared. It is about
+what is declared, calendars included; freeze windows, pauses and what is late are left out. Forbidden here: the present
+time, words.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 
+from reconciler.core.calendars import Agenda
 from reconciler.core.changes import Change
 from reconciler.core.model import Job
-from reconciler.core.timetable import Timetable
 
 HORIZON = timedelta(hours=24)
 MOST_SLOTS = 1_500  # of one job and side: a day of minutes is counted whole
@@ -52,7 +53,7 @@ class Outlook:
 
 def outlook(change: Change, now: datetime) -> Outlook:
     """The runs in (now, now + 24 h] that there are only after a change, and only before it."""
-    before, after = _timetable(change.before), _timetable(change.after)
+    before, after = _agenda(change.before), _agenda(change.after)
     if before == after:
         return Outlook()
     return Outlook(appear=_only_in(after, before, now), vanish=_only_in(before, after, now))
@@ -69,16 +70,16 @@ def total(outlooks: Iterable[Outlook]) -> Outlook:
 
 def next_slot(job: Job | None, now: datetime) -> datetime | None:
     """When a job is next due; ``None`` if never, suspended or absent."""
-    timetable = _timetable(job)
-    return None if timetable is None else _next(timetable, now)
+    agenda = _agenda(job)
+    return None if agenda is None else _next(agenda, now)
 
 
-def _timetable(job: Job | None) -> Timetable | None:
-    return None if job is None or job.suspend else Timetable.of(job.schedule)
+def _agenda(job: Job | None) -> Agenda | None:
+    return None if job is None or job.suspend else Agenda.of(job.schedule)
 
 
-def _only_in(one: Timetable | None, other: Timetable | None, now: datetime) -> Instants:
-    """The slots of one timetable that are not the other's."""
+def _only_in(one: Agenda | None, other: Agenda | None, now: datetime) -> Instants:
+    """The slots of one agenda that are not the other's."""
     if one is None:
         return Instants()
     slots = _slots(one, now)
@@ -98,19 +99,19 @@ def _sum(each: Iterable[Instants]) -> Instants:
     return Instants(count=sum(one.count for one in every), exact=all(one.exact for one in every))
 
 
-def _names(timetable: Timetable, slot: datetime) -> bool:
-    return timetable.next_after(slot - _TICK) == slot
+def _names(agenda: Agenda, slot: datetime) -> bool:
+    return next(agenda.slots(slot - _TICK, slot), None) == slot
 
 
 # Thousands of jobs share a schedule.
 
 
 @lru_cache(maxsize=256)
-def _slots(timetable: Timetable, now: datetime) -> tuple[datetime, ...]:
+def _slots(agenda: Agenda, now: datetime) -> tuple[datetime, ...]:
     """Up to one more than are counted."""
-    return timetable.between(now, now + HORIZON, MOST_SLOTS + 1)
+    return agenda.between(now, now + HORIZON, MOST_SLOTS + 1)
 
 
 @lru_cache(maxsize=16_384)
-def _next(timetable: Timetable, now: datetime) -> datetime | None:
-    return timetable.next_after(now)
+def _next(agenda: Agenda, now: datetime) -> datetime | None:
+    return agenda.next_after(now)

@@ -18,6 +18,7 @@ from reconciler.core.outlook import Instants, Outlook
 from reconciler.core.plan_text import SIGNS, held_before, kept_texts, kept_window_text, outlook_text, short, summary
 from reconciler.core.plan_view import ChangeView, PlanView, Side, SideKind
 from reconciler.core.plural import plural
+from reconciler.core.timetable import words
 from reconciler.core.visible import visible_line
 
 MOST_CHARACTERS = 60_000  # GitHub takes 65,536
@@ -144,6 +145,8 @@ def _due(job: Job | None, view: ChangeView, *, after: bool) -> str:
         return ""
     if job.suspend:
         return "never (suspended)"
+    if job.schedule.after is not None:
+        return code(words(job.schedule))
     return "never" if slot is None else code(absolute(slot, job.schedule.zone))
 
 

@@ -14,6 +14,7 @@ from reconciler.core.model import Job
 from reconciler.core.outlook import MOST_SLOTS, Instants, Outlook, total
 from reconciler.core.plan_view import ChangeView, PlanView, Side, SideKind, change_views
 from reconciler.core.plural import plural
+from reconciler.core.timetable import words
 
 SIGNS = {Action.ADD: "+", Action.CHANGE: "~", Action.REMOVE: "-", Action.RENAME: "→"}
 _STYLES = {Action.ADD: "green", Action.CHANGE: "yellow", Action.REMOVE: "red", Action.RENAME: "yellow"}
@@ -103,8 +104,8 @@ def _change_lines(view: ChangeView, now: datetime) -> Iterator[Line]:
     yield _STYLES[change.action], f"{SIGNS[change.action]} {change.key}{was}  {change.job.file}:{change.job.line}"
     fields = () if change.action is Action.REMOVE else view.fields
     rows = [(one.field, _field_text(one, change.action)) for one in fields]
-    if words := _schedule_text(view):
-        rows.append(("", words))
+    if said := _schedule_text(view):
+        rows.append(("", said))
     rows.append(("next", _next_text(view, now)))
     if runs := outlook_text(view.outlook, zone=change.job.schedule.zone):
         rows.append(("24 h", runs))
@@ -126,7 +127,16 @@ def _window_lines(change: WindowChange) -> Iterator[Line]:
 def _field_text(field: FieldChange, action: Action) -> str:
     if action is Action.ADD:
         return short(field.after)
+    if field.field.startswith("calendar ") and field.before and field.after:
+        return _days_text(field.before, field.after)
     return f"{short(field.before)} → {short(field.after)}"
+
+
+def _days_text(before: str, after: str) -> str:
+    """What differs between the days of a calendar: of hundreds of days, one."""
+    old, new = (text.removesuffix(")").replace(" (", ", in ").split(", ") for text in (before, after))
+    gone, more = ([one for one in days if one not in others] for days, others in ((old, new), (new, old)))
+    return f"{short(', '.join(gone)) or '…'} → {short(', '.join(more)) or '…'}"
 
 
 def short(value: str | None, most: int = 100) -> str:
@@ -159,6 +169,8 @@ def due(job: Job | None, slot: datetime | None, now: datetime) -> str:
         return "(none)"
     if job.suspend:
         return "never (suspended)"
+    if job.schedule.after is not None:
+        return words(job.schedule)
     if slot is None:
         return "never"
     return f"{absolute(slot, job.schedule.zone)} ({relative(slot, now)})"

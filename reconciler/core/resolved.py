@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from reconciler.core.declared import DeclaredApi, DeclaredApplication, problem_at
+from reconciler.core.desired_calendars import Calendars, Found
 from reconciler.core.environments import Patches, blame, patched_api, still_good
 from reconciler.core.inherit import Inheritance
 from reconciler.core.model import Job, Problem
@@ -20,6 +21,7 @@ class Resolved(NamedTuple):
     Attributes:
         application: as it is in the environment.
         api: as its manifest has it.
+        calendars: the names of those that it refers to, each with what stood under it.
     """
 
     application: DeclaredApplication
@@ -28,6 +30,7 @@ class Resolved(NamedTuple):
     job: Job | None = None
     problems: tuple[Problem, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    calendars: tuple[tuple[str, Found], ...] = ()
 
     def renewed(self, patches: Patches) -> Resolved | None:
         """The same with these patches, if nothing else comes of them."""
@@ -43,6 +46,7 @@ def resolve_api(
     *,
     of_application: Patches,
     inheritance: Inheritance,
+    calendars: Calendars,
 ) -> Resolved:
     """Patch an Api and let it inherit.
 
@@ -52,17 +56,20 @@ def resolve_api(
         patches: those of the Api, in their order.
         of_application: those that the Application has been through.
         inheritance: of the Application.
+        calendars: those that there are.
     """
     resolved = Resolved(application, api, patches)
     declared = patched_api(api, patches)
     if isinstance(declared, tuple):
         return resolved._replace(refusals=declared)
-    result = inheritance.job(declared)
-    if isinstance(result, Job):
+    days = calendars.days(declared.spec)
+    resolved = resolved._replace(problems=days.problems, calendars=days.found)
+    result = inheritance.job(declared, days)
+    if isinstance(result, Job) and not (days.faults or days.problems):
         return resolved._replace(job=result)
-    problems: list[Problem] = []
+    problems: list[Problem] = [*days.problems]
     refusals: list[Refusal] = []
-    for fault in result:
+    for fault in (*days.faults, *(() if isinstance(result, Job) else result)):
         if (refusal := blame(fault, patches, of_application)) is not None:
             refusals.append(refusal)
         else:

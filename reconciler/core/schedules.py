@@ -12,16 +12,18 @@ from typing import Any, Final, NamedTuple, Protocol
 from pydantic import TypeAdapter
 
 from reconciler.core import cron
-from reconciler.core.model import Schedule, whole_milliseconds
+from reconciler.core.model import After, JobKey, Schedule, whole_milliseconds
 from reconciler.core.zones import localise, zone_info
 from reconciler.errors import NotFoundError, ScheduleError
 from schemas.base import check_zone, format_duration
-from schemas.schedule import At, Bounds, Cron, Every, Frequency
+from schemas.schedule import After as Following
+from schemas.schedule import At, Cron, Every, Frequency
 from schemas.schedule import Schedule as Shape
 
-Declared = str | Cron | Every | At | Frequency
+Declared = str | Cron | Every | At | Frequency | Following
 _SHAPE: TypeAdapter[Declared] = TypeAdapter(Shape)
 BOUNDS: Final = (("timeZone", "time_zone"), ("startsAt", "starts_at"), ("endsAt", "ends_at"))
+DAYS: Final = (("except", "but_not"), ("only", "only"))
 
 
 class Bounded(Protocol):
@@ -47,12 +49,17 @@ class Fault(NamedTuple):
     message: str
 
 
-def given_twice(schedule: Declared, beside: Bounded, name: str = "schedule") -> Iterator[Fault]:
-    """Zones and bounds that stand both in a schedule and beside it; ``name`` is the schedule's field."""
-    if isinstance(schedule, Bounds):
-        for alias, each in BOUNDS:
-            if getattr(beside, each) is not None and getattr(schedule, each) is not None:
-                yield Fault(alias, f"`{alias}` is given twice, here and in `{name}`; remove one of them")
+def faults_beside(schedule: Declared, beside: Bounded, name: str = "schedule") -> Iterator[Fault]:
+    """What stands beside a schedule and in it, too, or has no meaning there; ``name`` is the schedule's field."""
+    if isinstance(schedule, str):
+        return
+    for alias, each in (*BOUNDS, *DAYS):
+        if getattr(beside, each, None) is None:
+            continue
+        if getattr(schedule, each, None) is not None:
+            yield Fault(alias, f"`{alias}` is given twice, here and in `{name}`; remove one of them")
+        elif isinstance(schedule, Following) and each not in ("but_not", "only"):
+            yield Fault(alias, f"`{alias}` has no meaning for a job that follows another one; remove it")
 
 
 def fault_of(error: ScheduleError, beside: Bounded, name: str = "schedule") -> Fault:
@@ -67,8 +74,9 @@ def resolve(
     starts_at: datetime | None,
     ends_at: datetime | None,
     seed: str,
+    application: str = "",
 ) -> Schedule:
-    """Make a declared schedule explicit.
+    """Make a declared schedule explicit, but for its calendars.
 
     Args:
         schedule: as the manifest declares it; its own zone and bounds win over those given beside it.
@@ -76,10 +84,13 @@ def resolve(
         starts_at: no slot before it; naive means wall time in the zone.
         ends_at: no slot after it; naive means wall time in the zone.
         seed: what ``H`` is derived from: the job's key.
+        application: whose job is meant where only an api is named.
 
     Raises:
         ScheduleError: it has no meaning; the message names the field and what to write instead.
     """
+    if isinstance(schedule, Following):
+        return _following(schedule, application)
     if not isinstance(schedule, str):
         zone = schedule.time_zone or zone
         starts_at = schedule.starts_at or starts_at
@@ -103,6 +114,18 @@ def resolve(
             declared = text = schedule
     resolved = _cron(schedule, declared, text, seed)
     return Schedule(declared=declared, cron=resolved, zone=zone, starts_at=starts, ends_at=ends)
+
+
+def _following(schedule: Following, application: str) -> Schedule:
+    key = upstream(schedule, application)
+    on = "" if schedule.after.on == "success" else f" on {schedule.after.on}"
+    return Schedule(declared=f"after {key}{on}", after=After(key=key, on=schedule.after.on))
+
+
+def upstream(schedule: Following, application: str) -> JobKey:
+    """The job that is followed; one of ``application`` where only an api is named."""
+    owner, _, api = schedule.after.job.rpartition("/")
+    return JobKey(owner or application, api)
 
 
 def _cron(schedule: Declared, declared: str, text: str, seed: str) -> str:

@@ -17,15 +17,17 @@ from reconciler.core.suggest import closest, did_you_mean, excerpt
 from schemas.api import Api, ApiMetadata, ApiSpec, InlineApi
 from schemas.application import Application, ApplicationSpec, Defaults, Limits
 from schemas.base import Metadata
+from schemas.calendar import Calendar, CalendarSpec
 from schemas.environment import Environment, EnvironmentSpec, Patch
 from schemas.freeze_window import FreezeWindow, FreezeWindowSpec
 from schemas.request import Request
 
 Path = tuple[str | int, ...]
 
-_SCHEDULE_FORMS: Final = ("text", "cron", "every", "at", "frequency")  # tags of the union in schemas.schedule
+_SCHEDULE_FORMS: Final = ("text", "cron", "every", "at", "frequency", "after")  # tags of the union in schemas.schedule
 _SCHEDULES: Final = frozenset({"schedule", "start"})  # where it stands
 _NAMES: Final = frozenset({"name", "application"})
+_NAMED_IN: Final = frozenset({"except", "only"})  # lists of names
 _MISNAMED: Final = frozenset({"string_pattern_mismatch", "string_too_long", "string_too_short"})
 _WANTED: Final = {
     "string_type": "a string",
@@ -63,6 +65,7 @@ _HOMES: Final[Mapping[type[BaseModel], Sequence[tuple[str, type[BaseModel]]]]] =
         ("the request of an Api", Request),
     ),
     FreezeWindow: (("spec", FreezeWindowSpec), ("metadata", Metadata)),
+    Calendar: (("spec", CalendarSpec), ("metadata", Metadata)),
     Environment: (
         ("spec", EnvironmentSpec),
         ("an entry of spec.patches", Patch),
@@ -96,14 +99,20 @@ def explain(error: ErrorDetails, model: type[BaseModel], value: Any) -> Fault | 
     """
     kind = error["type"]
     path, at_key = _path(error["loc"])
+    path = _standing(value, path)
     if kind == "missing":
         return Fault(path, at_key, "this field is required")
     if kind == "extra_forbidden":
         return Fault(path, True, _unknown_field(path, model))  # noqa: FBT003 - a field of the tuple
     found = path[-1] if at_key else _at(value, path)
-    if kind == "too_short" and isinstance(found, list) and found:
+    if kind == "too_short" and isinstance(found, list | str) and found:
         return None  # items that are wrong themselves do not count
-    if path and path[-1] in _NAMES and kind in _MISNAMED and isinstance(found, str):
+    if (
+        path
+        and (path[-1] in _NAMES or _NAMED_IN.intersection(path[-2:]))
+        and kind in _MISNAMED
+        and isinstance(found, str)
+    ):
         return Fault(path, at_key, _not_a_name(found))
     if kind == "value_error" and path and path[-1] == "timeZone" and isinstance(found, str):
         return Fault(path, at_key, f"there is no time zone `{excerpt(found)}`{_zone_hint(found)}")
@@ -168,6 +177,18 @@ def _path(loc: Sequence[str | int]) -> tuple[Path, bool]:
         if step != "[key]" and not (index and loc[index - 1] in _SCHEDULES and step in _SCHEDULE_FORMS)
     ]
     return tuple(steps), at_key
+
+
+def _standing(value: Any, path: Path) -> Path:
+    """The path as it stands in the document, where one text will do for a list of one."""
+    for index, step in enumerate(path):
+        if isinstance(value, str) and isinstance(step, int):
+            return path[:index]
+        try:
+            value = value[step]
+        except (KeyError, TypeError):  # something is missing on the way, or is no mapping
+            break
+    return path
 
 
 def _at(value: Any, path: Path) -> Any:

@@ -7,10 +7,22 @@ import pytest
 
 from reconciler.core.changes import flatten, flatten_window
 from reconciler.core.inherit import digest
-from reconciler.core.model import Expectation, FreezeWindow, HttpRequest, Job, RetryPolicy, Schedule
+from reconciler.core.model import (
+    After,
+    Calendar,
+    Expectation,
+    FreezeWindow,
+    HttpRequest,
+    Job,
+    JobKey,
+    Rate,
+    RetryPolicy,
+    Schedule,
+)
 from tests.fakes import START, job_of
 
 HOURLY = Schedule(declared="H * * * *", cron="7 * * * *")
+HOLIDAYS = Calendar(name="holidays", dates=("12-25",))
 POST = HttpRequest(method="POST", url="http://x/", headers={"A": "b"}, body="text")
 OTHER = {
     "description": ["for people"],
@@ -25,6 +37,15 @@ OTHER = {
         Schedule(declared="every 1h", every=timedelta(hours=2)),
         Schedule(declared="at 9", at=START),
         Schedule(declared="at 9", at=START + timedelta(milliseconds=1)),
+        replace(HOURLY, but_not=(HOLIDAYS,)),
+        replace(HOURLY, only=(HOLIDAYS,)),
+        replace(HOURLY, but_not=(replace(HOLIDAYS, zone="Europe/Berlin"),)),
+        replace(HOURLY, but_not=(replace(HOLIDAYS, dates=("12-26",)),)),
+        replace(HOURLY, but_not=(replace(HOLIDAYS, weekly=("SUN",)),)),
+        replace(HOURLY, but_not=(replace(HOLIDAYS, ranges=(("12-30", "01-02"),)),)),
+        Schedule(declared="after x", after=After(key=JobKey("app", "x"))),
+        Schedule(declared="after x", after=After(key=JobKey("app", "y"))),
+        Schedule(declared="after x", after=After(key=JobKey("app", "x"), on="failure")),
     ],
     "request": [POST, replace(POST, body=None), replace(POST, headers={"A": "c"}), replace(POST, url="http://y/")],
     "expect": [Expectation(status=("200",)), Expectation(contains="ok")],
@@ -43,6 +64,8 @@ OTHER = {
     "jitter": [timedelta(seconds=1)],
     "suspend": [True],
     "max_concurrency": [3],
+    "max_rate": [Rate(3, timedelta(seconds=1)), Rate(3, timedelta(seconds=2)), Rate(4, timedelta(seconds=1))],
+    "stop_after_failures": [1, 2],
     "derived_from": ["app/old"],
 }
 PLACE = {"key", "file", "line", "digest"}

@@ -11,7 +11,17 @@ import pytest
 from reconciler.core.desired import Desired, build
 from reconciler.core.inherit import digest
 from reconciler.core.manifests import parse
-from reconciler.core.model import Expectation, HttpRequest, Job, JobKey, RetryPolicy, Schedule
+from reconciler.core.model import (
+    After,
+    Calendar,
+    Expectation,
+    HttpRequest,
+    Job,
+    JobKey,
+    Rate,
+    RetryPolicy,
+    Schedule,
+)
 from tests.unit.core.test_manifests import EXAMPLE
 
 
@@ -471,6 +481,8 @@ OTHER = {
     "jitter": timedelta(seconds=1),
     "suspend": True,
     "max_concurrency": 1,
+    "max_rate": Rate(1, timedelta(1)),
+    "stop_after_failures": 1,
     "derived_from": "a/old",
 }
 INSTANT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -483,6 +495,9 @@ OTHER_PARTS = {
         "zone": "Asia/Tokyo",
         "starts_at": INSTANT,
         "ends_at": INSTANT,
+        "after": After(key=JobKey("a", "c")),
+        "but_not": (Calendar(name="c"),),
+        "only": (Calendar(name="c"),),
     },
     "request": {"method": "PUT", "url": "https://y.example/", "headers": {"A": "b"}, "body": ""},
     "expect": {"status": ("3xx",), "contains": ""},

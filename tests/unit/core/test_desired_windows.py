@@ -84,7 +84,7 @@ class TestValid:
 CASES = [
     ("{start: '61 * * * *', duration: 1h}", "4:15: spec.start: minute"),
     ("{start: {frequency: yearly, month: 2, day: 30}, duration: 1h}", "4:15: spec.start: yearly on day 30 of month 2"),
-    ("{start: {evry: 1h}, duration: 1h}", "4:15: spec.start: a schedule is a cron string, or a mapping with exactly"),
+    ("{start: {evry: 1h}, duration: 1h}", "4:15: spec.start: a start is a cron string, or a mapping with exactly"),
     ("{start: {frequency: weekly}, duration: 1h}", "4:15: spec.start: weekly needs `on`"),
     ("{start: {every: 5}, duration: 1h}", "4:23: spec.start.every: a duration is a string"),
     ("{start: '@daily', duration: 367d}", "4:35: spec.duration: a window lasts at most 366d; `suspend` stops"),

@@ -44,7 +44,7 @@ def test_every_model_has_a_schema_of_its_own(model):
 
 
 def test_the_forms_of_a_schedule_have_a_schema():
-    assert len(TypeAdapter(Schedule).json_schema()["oneOf"]) == 5
+    assert len(TypeAdapter(Schedule).json_schema()["oneOf"]) == 6
 
 
 def test_every_field_is_described_to_whoever_hovers_over_it():

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from reconciler.core import plan as planning
-from reconciler.core.model import Commit, JobKey, Problem
+from reconciler.core.model import Commit, Era, JobKey, Problem, Retention
 from reconciler.core.plan import Action
 from reconciler.errors import NotFoundError
 from tests.fakes import START
@@ -232,3 +232,69 @@ def test_a_plan_can_leave_what_was_done_by_hand_and_still_follow_the_revision():
     assert actions(whole) == {"a/one": "change", "a/two": "change", "a/three": "add", "a/made": "remove"}
     assert actions(planning.leaving(whole, edited, known)) == {"a/two": "change"}
     assert planning.leaving(whole, set(), known) == whole
+
+
+class TestEras:
+    """What a plan adds to the history of schedules."""
+
+    def eras(self, before, after):
+        plan = planning.diff(stored(before), after)
+        return planning.eras_of(plan, revision="r2", now=LATER)
+
+    def test_a_new_job_begins_an_era(self):
+        after = declared(a=application("a", "one", "two"))
+        (era,) = self.eras(declared(a=application("a", "one")), after)
+        job = after.jobs[JobKey("a", "two")]
+        assert era == Era(key=job.key, begin=LATER, schedule=job.schedule, revision="r2", file="a.yaml", line=job.line)
+
+    def test_only_a_change_of_the_schedule_begins_one(self):
+        before = declared(a=application("a", "one"))
+        assert self.eras(before, declared(a=application("a", "one", extra="  description: other"))) == []
+        assert self.eras(before, declared(a=application("a", "one").replace("/one", "/two"))) == []
+        (era,) = self.eras(before, declared(a=application("a", "one").replace("0 2", "0 3")))
+        assert era.schedule is not None
+        assert era.schedule.cron == "0 3 * * *"
+
+    def test_a_job_that_is_suspended_or_gone_has_no_slots_and_one_that_is_resumed_has(self):
+        good, suspended = (declared(a=application("a", "one", extra=extra)) for extra in ("", "  suspend: true"))
+        (stopped,), (resumed,) = self.eras(good, suspended), self.eras(suspended, good)
+        (gone,) = self.eras(good, declared(a=application("a")))
+        assert (stopped.schedule, gone.schedule) == (None, None)
+        assert resumed.schedule == good.jobs[JobKey("a", "one")].schedule
+
+    def test_a_job_that_is_only_renamed_goes_on(self):
+        before = declared(a=application("a", "one"))
+        renamed = application("a", "two").replace(
+            "name: two,", "name: two, annotations: {reconciler/renamed-from: a/one},"
+        )
+        assert self.eras(before, declared(a=renamed)) == []
+        (era,) = self.eras(before, declared(a=renamed.replace("0 2", "0 3")))
+        assert (era.key, era.begin) == (JobKey("a", "two"), LATER)
+
+    def test_a_held_application_changes_none(self):
+        held = declared(a=application("a", "one", "two").replace("0 2", "0 99"))
+        assert self.eras(declared(a=application("a", "one")), held) == []
+
+
+class TestHistory:
+    """How long the runs of an Application are kept."""
+
+    def of(self, text):
+        return states(declared(a=application("a", "one", extra=text)))["a"].history
+
+    def test_it_is_the_settings_matter_unless_declared(self):
+        assert self.of("") is None
+
+    def test_what_is_left_out_has_its_default(self):
+        assert self.of("  history: {}") == Retention()
+        assert self.of("  history: {keepFor: 7d}") == Retention(keep_for=timedelta(days=7))
+        assert self.of("  history: {keepFailuresFor: 7d, keepPerJob: 5}") == Retention(
+            keep_failures_for=timedelta(days=7), keep_per_job=5
+        )
+
+    def test_failures_are_kept_no_shorter_than_other_runs_unless_it_says_so(self):
+        year = timedelta(days=365)
+        assert self.of("  history: {keepFor: 365d}") == Retention(keep_for=year, keep_failures_for=year)
+        assert self.of("  history: {keepFor: 365d, keepFailuresFor: 1d}") == Retention(
+            keep_for=year, keep_failures_for=timedelta(days=1)
+        )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.schedule import At, Cron, Every, Frequency, Instant, Schedule, parse_instant
+from schemas.schedule import AtOnDays, CronOnDays, EveryOnDays, FrequencyOnDays, Instant, Schedule, parse_instant
 
 SCHEDULE = TypeAdapter(Schedule)
 
@@ -16,10 +16,10 @@ SCHEDULE = TypeAdapter(Schedule)
     ("value", "expected"),
     [
         ("0 2 * * *", "0 2 * * *"),
-        ({"cron": "@daily", "timeZone": "UTC"}, Cron(cron="@daily", timeZone="UTC")),
-        ({"every": "2h30m"}, Every(every=timedelta(hours=2, minutes=30))),
-        ({"at": "2026-12-01"}, At(at=datetime(2026, 12, 1))),  # noqa: DTZ001 - wall time has no zone yet
-        ({"frequency": "weekly", "on": "sun"}, Frequency(frequency="weekly", on=("SUN",))),
+        ({"cron": "@daily", "timeZone": "UTC"}, CronOnDays(cron="@daily", timeZone="UTC")),
+        ({"every": "2h30m"}, EveryOnDays(every=timedelta(hours=2, minutes=30))),
+        ({"at": "2026-12-01"}, AtOnDays(at=datetime(2026, 12, 1))),  # noqa: DTZ001 - wall time has no zone yet
+        ({"frequency": "weekly", "on": "sun"}, FrequencyOnDays(frequency="weekly", on=("SUN",))),
     ],
 )
 def test_each_form_is_told_by_its_own_field(value, expected):
@@ -27,11 +27,11 @@ def test_each_form_is_told_by_its_own_field(value, expected):
 
 
 def test_a_schedule_that_was_read_is_accepted_again():
-    assert SCHEDULE.validate_python(Every(every=timedelta(1))) == Every(every=timedelta(1))
+    assert SCHEDULE.validate_python(EveryOnDays(every=timedelta(1))) == EveryOnDays(every=timedelta(1))
 
 
 def test_an_interval_is_no_load_generator():
-    assert SCHEDULE.validate_python({"every": "100ms"}) == Every(every=timedelta(milliseconds=100))
+    assert SCHEDULE.validate_python({"every": "100ms"}) == EveryOnDays(every=timedelta(milliseconds=100))
     with pytest.raises(ValidationError, match="shorter than 100ms"):
         SCHEDULE.validate_python({"every": "99ms"})
 
@@ -90,7 +90,7 @@ def test_what_is_no_instant_is_refused(value, said):
     ],
 )
 def test_frequencies_that_fit_together(fields):
-    assert Frequency.model_validate(fields).frequency == fields["frequency"]
+    assert FrequencyOnDays.model_validate(fields).frequency == fields["frequency"]
 
 
 @pytest.mark.parametrize(
@@ -122,4 +122,4 @@ def test_frequencies_that_fit_together(fields):
 )
 def test_frequencies_that_do_not_fit_together_are_refused(fields, said):
     with pytest.raises(ValidationError, match=said):
-        Frequency.model_validate(fields)
+        FrequencyOnDays.model_validate(fields)
