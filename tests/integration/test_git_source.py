@@ -259,6 +259,74 @@ async def test_a_ref_is_a_branch_or_a_tag_of_either_kind(repository, data, ref):
     assert snapshot.revision == snapshot.commit.id == tagged
 
 
+@pytest.fixture(params=["fetched", "in place"])
+def at(request, repository: Repository):
+    """The repository at a ref, either way that it is read."""
+
+    def made(data: Path, ref: str) -> GitSource:
+        if request.param == "in place":
+            return source_at(str(repository.path), data, ref=ref)
+        return source_at(f"git+file://{repository.path}?ref={ref}", data)
+
+    return made
+
+
+@pytest.mark.parametrize("ref", ["main", "heads/main", "refs/heads/main"])
+@pytest.mark.parametrize("taken", ["before", "meanwhile"])
+async def test_a_tag_of_the_same_name_never_takes_the_place_of_the_branch(repository, data, at, ref, taken):
+    aside = repository.git("commit-tree", repository.git("mktree"), "-m", "Anything")
+    source = at(data, ref)
+    if taken == "meanwhile":
+        await source.fetch({})
+    repository.git("tag", "main", aside)
+
+    assert (await source.fetch({})).revision == repository.head()
+    assert (await at(data / "new", ref).fetch({})).revision == repository.head()
+    assert (await at(data, "refs/tags/main").fetch({})).revision == aside
+
+
+async def test_steps_are_counted_from_the_branch_and_not_from_the_tag(repository, data):
+    before = repository.head()
+    repository.write("Change", {"a.yaml": "a: 2\n"})
+    repository.git("tag", "main", before)
+
+    assert (await source_at(str(repository.path), data, ref="main~1").fetch({})).revision == before
+
+
+async def test_a_branch_that_is_gone_is_not_replaced_by_a_tag_of_its_name(repository, data, at):
+    source = at(data, "main")
+    await source.fetch({})
+    head = repository.head()
+    repository.git("tag", "main", head)
+    repository.git("update-ref", "-d", "refs/heads/main")
+
+    with pytest.raises(SourceError, match="refs/heads/main"):
+        await source.fetch({})
+    repository.git("update-ref", "refs/heads/main", head)
+    assert (await source.fetch({})).revision == head
+
+
+async def test_a_branch_that_is_gone_is_not_replaced_by_a_tag_after_a_restart_either(repository, data):
+    await source_at(repository.url, data).fetch({})
+    repository.git("tag", "main", "main")
+    repository.git("update-ref", "-d", "refs/heads/main")
+
+    with pytest.raises(SourceError, match="any more"):
+        await source_at(repository.url, data).fetch({})
+
+
+async def test_a_poll_of_a_tag_starts_one_process_too(repository, data):
+    repository.git("tag", "v1")
+    first = await source_at(f"git+file://{repository.path}?ref=v1", data).fetch({})
+    source = source_at(f"git+file://{repository.path}?ref=v1", data)
+    await source.fetch(first.files)
+    before = source.started
+
+    await source.fetch(first.files)
+
+    assert source.started - before == 1
+
+
 async def test_a_ref_may_be_a_commit(repository, data):
     repository.git("config", "uploadpack.allowAnySHA1InWant", "true")
     old = repository.head()
@@ -282,6 +350,7 @@ async def test_pushes_to_the_ref_concern_the_source_and_others_do_not(repository
     assert source.concerns("refs/heads/main")
     assert not source.concerns("refs/heads/other")
     assert not source.concerns("refs/heads/feature/main")
+    assert source_at(f"git+file://{repository.path}?ref=heads/main", data).concerns("refs/heads/main")
 
 
 # History

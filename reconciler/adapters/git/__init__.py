@@ -20,6 +20,7 @@ from reconciler.adapters.git.command import Git, in_place
 from reconciler.adapters.git.listing import Listing, listing_of
 from reconciler.adapters.git.mirror import Mirror, boundary_of
 from reconciler.adapters.git.objects import Node, Objects
+from reconciler.adapters.git.refs import is_meant, revisions
 from reconciler.adapters.git.signatures import Signers
 from reconciler.core.files import MAX_FILE_BYTES
 from reconciler.core.model import Commit, Problem, Snapshot
@@ -99,6 +100,7 @@ class GitSource:
             self._git = Git(in_place(address.local))
         self._last: Snapshot | None = None
         self._tip = ""
+        self._named = ""
         self._origins: dict[str, tuple[str, Commit]] = {}  # path -> content id, and who gave it that
         self._failures = 0
         self._is_file = False
@@ -116,10 +118,7 @@ class GitSource:
 
     def concerns(self, ref: str) -> bool:
         """Whether a push to this ref can change what is read here."""
-        own = self._address.ref
-        return ref in (own, f"refs/heads/{own}", f"refs/tags/{own}") or (
-            own == "HEAD" and ref.startswith("refs/heads/")
-        )
+        return is_meant(self._address.ref, ref)
 
     async def changes(self) -> AsyncIterator[None]:
         """Yield when it is time to look again: at the interval, or sooner and ever later while it fails."""
@@ -179,7 +178,7 @@ class GitSource:
         if self._last is not None and tip and tip == self._tip and known == self._last.files:
             return replace(self._last, texts={}, notes=())
         try:
-            snapshot = self._read(tip or self._address.ref, known)
+            snapshot = self._read(tip, known)
         except SourceUnavailableError as error:
             if self._mirror and "damaged" in str(error):
                 self._mirror.remove()
@@ -188,8 +187,9 @@ class GitSource:
         self._last = replace(snapshot, texts={}, notes=())
         return snapshot
 
-    def _read(self, name: str, known: Mapping[str, str]) -> Snapshot:
+    def _read(self, tip: str, known: Mapping[str, str]) -> Snapshot:
         with Objects.of(self._git, self._limits.reading) as objects:
+            name = tip or self._followed(objects)
             node = objects.node(f"{name}^{{commit}}")
             if node is None:
                 raise self._no_commit(objects, name)
@@ -210,6 +210,14 @@ class GitSource:
             commit=commit,
             notes=notes,
         )
+
+    def _followed(self, objects: Objects) -> str:
+        """What the ref stands for in a repository on this machine; what it was once taken for, it stays."""
+        if not self._named:
+            names = revisions(self._address.ref)
+            found = zip(names, [*objects.info(names)], strict=True)  # all are heard, or the next answer is theirs
+            self._named = next((name for name, one in found if one is not None), "")
+        return self._named or self._address.ref
 
     def _no_commit(self, objects: Objects, name: str) -> SourceError:
         if next(objects.info([name])) is not None:

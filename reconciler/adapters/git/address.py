@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
+from reconciler.adapters.git.refs import STEPS
 from reconciler.core.suggest import did_you_mean
 from reconciler.errors import SettingsError
 
@@ -25,8 +26,6 @@ _SCP = re.compile(r"\S+@[\w.\[\]-]+:|[^\s/@]+:\S*@")
 _SECRETS = re.compile(r"(?<=://)\S*@|^(?!\w+://)\S*@|\?.*|#.*")
 # git check-ref-format(1): what no ref may hold.
 _BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^/|/$|\.$|^@$")
-# gitrevisions(7), as far as it names one commit by steps from a ref: main~2, HEAD^, @{upstream}.
-_STEPS = re.compile(r"(?P<ref>.*?)(?P<at>@\{(?:u|upstream|push|-?\d{1,9})\})?(?P<steps>(?:[~^]\d{0,9})*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +134,7 @@ def _check_host(scheme: str, netloc: str, host: str, path: str, *, has_password:
 
 def _checked_ref(ref: str) -> str:
     if not _is_ref(ref):
-        steps = _STEPS.fullmatch(ref)
+        steps = STEPS.fullmatch(ref)
         hint = (
             "; steps from one, such as main~1, are only for a repository on this machine"
             if steps and (steps["at"] or steps["steps"])
@@ -146,7 +145,7 @@ def _checked_ref(ref: str) -> str:
 
 
 def _checked_revision(text: str) -> str:
-    match = _STEPS.fullmatch(text)
+    match = STEPS.fullmatch(text)
     if match is None or not (match["ref"] == "@" or (match["at"] and not match["ref"]) or _is_ref(match["ref"])):
         raise SettingsError(f"{text!r} is no name of a branch, tag or commit, nor steps from one, such as main~1")
     return text

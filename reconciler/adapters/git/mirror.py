@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from reconciler.adapters.git.address import GitAddress
 from reconciler.adapters.git.command import Git
+from reconciler.adapters.git.refs import full_names
 from reconciler.core.files import MAX_FILE_BYTES
 from reconciler.errors import SourceError, SourceUnavailableError
 
@@ -80,7 +81,7 @@ class Mirror:
         self._largest = largest
         self._depth = depth
         self._silence = None if urlsplit(address.url).scheme in ("http", "https") else silence
-        self._ref = "refs/reconciler/" + hashlib.blake2b(address.ref.encode(), digest_size=6).hexdigest()
+        self._name = ""  # what the ref was taken for; so it stays
         self.former = ""
         """What the ref stood at before the last fetch, also that of an earlier process."""
 
@@ -93,9 +94,8 @@ class Mirror:
         """
         with self._locked():
             self._make()
-            self.former = _id_in(self.path / self._ref)
             try:
-                self._fetch_in_its_format()
+                self._fetch_named()
             except SourceUnavailableError as error:
                 raise self._worded(str(error)) from None
             return self._fetched()
@@ -108,39 +108,58 @@ class Mirror:
         """Throw the copy away; the next fetch makes it anew."""
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def _fetch_in_its_format(self) -> None:
+    def _fetch_named(self) -> None:
+        """Fetch the ref, and find out once what it stands for: no tag takes the place of a branch that is followed."""
+        names = full_names(self._address.ref)
+        self._name = self._name or next((name for name in names if _id_in(self._own(name))), "")
+        self.former = _id_in(self._own(self._name)) if self._name else ""
+        for name in (self._name,) if self._name else names:
+            try:
+                self._fetch_in_its_format(name)
+            except SourceUnavailableError as error:
+                if name == names[-1] or self._name or not _NO_REF.search(str(error)):
+                    raise
+            else:
+                self._name = name
+                return
+
+    def _own(self, name: str) -> Path:
+        """Our own ref, which keeps what one of the repository stood at."""
+        return self.path / "refs" / "reconciler" / hashlib.blake2b(name.encode(), digest_size=6).hexdigest()
+
+    def _fetch_in_its_format(self, name: str) -> None:
         """The first fetch finds out how the repository names its objects; so does one of a repository made anew."""
         try:
-            self._fetch()
+            self._fetch(name)
         except SourceUnavailableError as error:
             other = _OTHER_FORMAT.search(str(error))
             if other is None:
                 raise
             self.remove()
             self._make(other[1])
-            self._fetch()
+            self._fetch(name)
 
-    def _fetch(self) -> None:
+    def _fetch(self, name: str) -> None:
         plain = self.path / _PLAIN
         known = any(_id_in(ref) for ref in self.path.glob("refs/reconciler/*"))
         if plain.exists():
-            self._fetch_with()
+            self._fetch_with(name)
             return
         partial = {"remote.source.promisor": "true", "remote.source.partialCloneFilter": _FILTER}
         depth = () if known else (f"--depth={self._depth}",)
         try:
-            self._fetch_with(f"--filter={_FILTER}", *depth, partial=partial)
+            self._fetch_with(name, f"--filter={_FILTER}", *depth, partial=partial)
         except SourceUnavailableError as error:
             if not depth or _NOT_SHALLOW not in str(error):
                 raise
             plain.touch()
-            self._fetch_with()
+            self._fetch_with(name)
 
-    def _fetch_with(self, *options: str, partial: Mapping[str, str] | None = None) -> None:
+    def _fetch_with(self, name: str, *options: str, partial: Mapping[str, str] | None = None) -> None:
         network = {"remote.source.url": self._address.url, **(partial or {})}
         told = "--quiet" if self._silence is None else "--progress"
         arguments = ["fetch", told, "--no-tags", "--force", "--no-recurse-submodules", *options]
-        refspec = f"+{self._address.ref}:{self._ref}"
+        refspec = f"+{name}:{self._own(name).relative_to(self.path)}"
         self.git.run(*arguments, "source", refspec, within=self._within, network=network, watch=self._watch())
 
     def _fetched(self) -> str:
@@ -154,7 +173,7 @@ class Mirror:
     def _worded(self, said: str) -> SourceError:
         name = self._address.name
         if _NO_REF.search(said):
-            return SourceError(f"{name}: there is no {self._address.ref} in this repository ({said})")
+            return SourceError(f"{name}: {self._missing()}")
         if "within" in said and "git did not end" in said:
             return SourceUnavailableError(f"{name}: {said}; is the host right, and does it answer?")
         if _NO_LOGIN.search(said):
@@ -165,6 +184,17 @@ class Mirror:
             self.remove()
             return SourceUnavailableError(f"{name}: the copy was damaged and is made anew ({said})")
         return SourceUnavailableError(f"{name}: cannot be fetched: {said}")
+
+    def _missing(self) -> str:
+        ref, names = self._address.ref, full_names(self._address.ref)
+        if len(names) == 1:
+            return f"there is no {ref} in this repository"
+        if not self._name:
+            return f"there is no branch and no tag {ref} in this repository"
+        return (
+            f"there is no {self._name} in this repository any more, as which {ref} was read so far; "
+            f"if anything else of this name is meant, write it out, such as refs/tags/{ref}"
+        )
 
     def _make(self, object_format: str = "") -> None:
         """A bare repository, or what is left of an earlier one, made fit to be used.
