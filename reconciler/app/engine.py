@@ -1,6 +1,7 @@
-"""The parts of one long-lived process, wired together: following the source, waking at slots, serving HTTP.
+"""The parts of one long-lived process, wired together: leading or standing by, following the source, serving HTTP.
 
-Forbidden here: decisions about jobs and runs; what a part does is the part's own affair.
+Only the process that leads wakes at slots, syncs and recovers; the others stand by warm, answer every question and make
+the runs that are triggered there. Forbidden here: decisions about jobs and runs; what a part does is its own affair.
 """
 
 from __future__ import annotations
@@ -9,24 +10,40 @@ import asyncio
 import gc
 import heapq
 import socket
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 
 from reconciler.app import wiring
+from reconciler.app.attending import Attending
 from reconciler.app.following import Occasion, Occasions
 from reconciler.app.parts import Parts
-from reconciler.app.signals import Signals, cancelled, delays, pause
+from reconciler.app.remembered import Remembered
+from reconciler.app.signals import Signals, cancelled
 from reconciler.app.telling import Telling
+from reconciler.core.calendars import stop_of
 from reconciler.core.instants import relative
-from reconciler.core.model import ApplicationState, Job, JobKey, Retention, Run, StoredJob, SyncReport
-from reconciler.errors import SourceError, StoreUnavailableError
+from reconciler.core.model import (
+    Job,
+    JobKey,
+    Lease,
+    Retention,
+    Run,
+    Stop,
+    SyncReport,
+)
+from reconciler.errors import DeposedError, StoreUnavailableError
 from reconciler.ports import Clock, Source, Store
+from reconciler.services.arrears import Arrears
+from reconciler.services.chains import Chains
+from reconciler.services.leading import Leadership
 from reconciler.services.reconcile import Reconciliation, SyncOptions
 from reconciler.services.run import Runner
 from reconciler.services.stops import Stops
+from reconciler.services.strikes import Strikes
 from reconciler.services.upkeep import Upkeep
 from reconciler.settings import Settings
 from reconciler.version import VERSION
@@ -36,6 +53,7 @@ from reconciler.web.server import HttpServer, format_listen
 from reconciler.web.state import WebState
 
 _SHOWN_RUNS = 5
+_MILLISECOND = timedelta(milliseconds=1)
 _GC_THRESHOLDS = (25_000, 20, 20)
 
 log = structlog.get_logger()
@@ -54,7 +72,7 @@ class Engine:
         self._telling = Telling()
         self._metrics = Metrics(version=VERSION, now=self._clock.now)
         self._caller = parts.caller(wiring.egress(settings))
-        self._reconciliation = Reconciliation(self._source, store, self._clock, options)
+        self._reconciliation = Reconciliation(self._source, store, self._clock, options, term=self._writing_term)
         listen = format_listen(*listening.getsockname()[:2])
         self._process = wiring.process_of("run", self._clock.now(), source=self._source.name, listen=listen)
         self._runner = Runner(
@@ -65,8 +83,31 @@ class Engine:
             jobs=self._reconciliation.job,
             observer=self._observe_run,
             max_in_flight=settings.max_in_flight,
-            stopped=lambda key, slot: self._stops.stopped(key, slot),  # noqa: PLW0108 - they know each other
+            stopped=self._stopped,
             successor=self._reconciliation.successor,
+            term=lambda: self._attending.term,
+            late=lambda slot: self._arrears.behind(slot),  # noqa: PLW0108 - they know each other
+        )
+        self._arrears = Arrears(
+            store=store,
+            clock=self._clock,
+            runner=self._runner,
+            jobs=lambda: self._reconciliation.jobs,
+            term=lambda: self._attending.term,
+            stopped=self._stopped,
+        )
+        self._chains = Chains(
+            store, self._clock, self._runner, lambda: self._reconciliation.jobs, lambda: self._attending.term
+        )
+        self._strikes = Strikes(store, self._clock, self._reconciliation.job, paused=lambda: self._stops.load())  # noqa: PLW0108
+        self._leadership = Leadership(
+            store=store,
+            clock=self._clock,
+            process_id=self._process.id,
+            span=settings.lease,
+            accounted_until=self._accounted_until,
+            on_lead=self._lead,
+            on_lost=self._telling.leads_no_more,
         )
         self._stops = Stops(
             store,
@@ -76,6 +117,23 @@ class Engine:
             on_change=self._telling.pause,
         )
         self._wake = asyncio.Event()  # set by the hook
+        led = asyncio.Event()
+        self._attending = Attending(
+            reconciliation=self._reconciliation,
+            leadership=self._leadership,
+            stops=self._stops,
+            occasions=Occasions(
+                self._source,
+                self._clock,
+                {Occasion.HOOK: self._wake, Occasion.LEAD: led},
+                self._reconciliation.is_behind,
+                settings.drift_interval,
+            ),
+            led=led,
+            synced=self._observe_sync,
+            known=self._observe_jobs,
+            metrics=self._metrics,
+        )
         self._metrics.watch_calls(lambda: self._runner.in_flight)
         self._server = HttpServer(create(self._web_state()), listening)
         self._prepared = ""
@@ -98,24 +156,64 @@ class Engine:
             next_due=self._clock.next_due,
         )
 
+    # Who leads
+
+    def _writing_term(self) -> int:
+        term = self._leadership.term
+        if term is None:
+            raise DeposedError("this process does not lead, or cannot know whether it does; nothing was written")
+        return term
+
+    def _lead(self, lease: Lease) -> None:
+        self._attending.leads(lease)
+        self._arrears.lead_from(lease.accounted_until)
+        self._telling.leads(lease)
+
+    def _accounted_until(self) -> datetime:
+        owed = self._chains.oldest()
+        mark = self._runner.accounted_until()
+        return mark if owed is None else min(mark, owed - _MILLISECOND)
+
+    def _stopped(self, key: JobKey, slot: datetime) -> Stop | None:
+        stored = self._reconciliation.job(key)
+        excluded = None if stored is None else stop_of(stored.job.schedule, slot)
+        return excluded or self._stops.stopped(key, slot)
+
+    # From the start to the end
+
     async def start(self, stack: AsyncExitStack, signals: Signals, *, wait: bool) -> None:
-        """Begin to serve, sync once, then begin to wake at slots."""
+        """Begin to serve; lead or stand by; begin to wake at slots."""
         await self._server.start()
         stack.push_async_callback(self._server.stop)
         stack.push_async_callback(self._caller.close)
-        await self._stops.load()  # before anything is sent again that another process left
         upkeep = self._upkeep()
-        keeping = asyncio.create_task(upkeep.keep(), name="upkeep")
         stack.push_async_callback(upkeep.farewell)
-        stack.push_async_callback(cancelled, keeping)
+        await self._stops.load()  # before anything is sent again that another process left
+        await self._leadership.step()
+        self._keep(stack, "lease", self._leadership.keep())
+        self._keep(stack, "upkeep", upkeep.keep())
         stack.push_async_callback(self._drain, signals)
-        stack.callback(self._clock.stop)
-        await self._first_sync(signals, wait=wait)
+        stack.push_async_callback(self._attending.end)
+        await self._attending.begin(signals, wait=wait)
+        stack.push_async_callback(self._hand_over)
         self._clock.start(self._runner.on_due)
-        stopping = asyncio.create_task(self._stops.keep(), name="stops")
-        stack.push_async_callback(cancelled, stopping)
+        self._keep(stack, "leading", self._attending.keep_leading())
+        self._keep(stack, "stops", self._stops.keep())
+        self._keep(stack, "arrears", self._arrears.keep())
+        self._keep(stack, "chains", self._chains.keep())
+        self._keep(stack, "strikes", self._strikes.keep())
         self._prepare()
         log.info("ready", **await self._summary())
+
+    def _keep(self, stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Let a part do its work until the end."""
+        stack.push_async_callback(cancelled, asyncio.create_task(work, name=name))
+
+    async def _hand_over(self) -> None:
+        """Wake no more, and let another process lead at once; calls in flight go on meanwhile."""
+        self._clock.stop()
+        await self._runner.hand_over()
+        await self._leadership.resign()
 
     def _upkeep(self) -> Upkeep:
         return Upkeep(
@@ -124,6 +222,7 @@ class Engine:
             runner=self._runner,
             process=self._process,
             alive=wiring.is_alive,
+            leads=lambda: self._attending.term is not None,
             retention=Retention(
                 keep_for=self._settings.keep_runs,
                 keep_failures_for=self._settings.keep_failures,
@@ -143,34 +242,9 @@ class Engine:
         await draining
         await cancelled(hurrying)
 
-    async def _first_sync(self, signals: Signals, *, wait: bool) -> None:
-        """Sync once. A source that is away stops nothing where what it last declared is stored."""
-        for delay in delays():
-            report = await self._reconciliation.sync()
-            self._observe_sync(report)
-            if report.result != "failed" or self._reconciliation.has_last_good:
-                return
-            if not wait or signals.stop.is_set():
-                raise SourceError(report.error)
-            log.warning("waiting for the source", reason=report.error, retry_in_seconds=delay)
-            await pause(signals, delay)
-
     async def follow(self) -> None:
-        """Sync whenever it is worth its while; never ends by itself."""
-        occasions = Occasions(
-            self._source, self._clock, self._wake, self._reconciliation.is_behind, self._settings.drift_interval
-        )
-        async for found in occasions:
-            for delay in delays():
-                try:
-                    self._observe_sync(await self._reconciliation.sync(thorough=Occasion.DRIFT in found))
-                    self._prepare()
-                    self._metrics.observe_store(up=True)
-                    break
-                except StoreUnavailableError as error:
-                    self._metrics.observe_store(up=False)
-                    log.warning("the store is away", reason=str(error), retry_in_seconds=delay)
-                    await asyncio.sleep(delay)
+        """Attend to what comes; never ends by itself."""
+        await self._attending.keep()
 
     def _prepare(self) -> None:
         """In the time that is left until the next slot: what a call needs can be made ready."""
@@ -194,14 +268,21 @@ class Engine:
     def _observe_run(self, _: Job | None, run: Run) -> None:
         self._metrics.observe_run(run)
         self._telling.run(run)
+        self._chains.ended(run)
+        self._strikes.ended(run)
 
     def _observe_sync(self, report: SyncReport) -> None:
         self._metrics.observe_sync(report)
-        self._metrics.observe_jobs(self._reconciliation.jobs, self._reconciliation.applications)
-        self._stops.windows(self._reconciliation.windows)
+        self._observe_jobs()
         self._telling.sync(report)
         if report.result == "applied":
             _settle_memory()
+
+    def _observe_jobs(self) -> None:
+        self._prepare()
+        self._chains.jobs_changed()
+        self._metrics.observe_jobs(self._reconciliation.jobs, self._reconciliation.applications)
+        self._stops.windows(self._reconciliation.windows)
 
     async def _summary(self) -> dict[str, object]:
         latest, now = self._reconciliation.latest, self._clock.now()
@@ -221,25 +302,6 @@ class Engine:
     def _soonest(self) -> list[tuple[datetime, JobKey]]:
         due = ((self._clock.next_due(stored.key), stored.key) for stored in self._reconciliation.jobs)
         return heapq.nsmallest(_SHOWN_RUNS, ((slot, key) for slot, key in due if slot is not None))
-
-
-class Remembered:
-    """What is declared, from the memory of the process that has synced it; see ``web.state.Declared``."""
-
-    def __init__(self, reconciliation: Reconciliation) -> None:
-        self._reconciliation = reconciliation
-
-    async def jobs(self) -> Sequence[StoredJob]:
-        """Every job, ordered by key."""
-        return sorted(self._reconciliation.jobs, key=lambda stored: stored.key)
-
-    async def job(self, key: JobKey) -> StoredJob | None:
-        """One job."""
-        return self._reconciliation.job(key)
-
-    async def applications(self) -> Sequence[ApplicationState]:
-        """Every Application, ordered by name."""
-        return sorted(self._reconciliation.applications, key=lambda state: state.name)
 
 
 def _settle_memory() -> None:

@@ -1,4 +1,4 @@
-"""When a sync is worth its while: the source says so, a hook, another process on the same store, or time.
+"""When a sync is worth its while: the source says so, a hook, another process on the same store, the lead, or time.
 
 Forbidden here: syncing, and knowing what a sync is.
 """
@@ -6,7 +6,7 @@ Forbidden here: syncing, and knowing what a sync is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import timedelta
 from enum import StrEnum
 
@@ -25,6 +25,7 @@ class Occasion(StrEnum):
     HOOK = "hook"
     STORE = "store"
     DRIFT = "drift"
+    LEAD = "lead"
 
 
 class Occasions:
@@ -33,7 +34,7 @@ class Occasions:
     Args:
         source: its own changes.
         clock: for the pauses.
-        wake: set by the hook.
+        events: set from outside: by the hook, and when this process takes the lead.
         is_behind: whether another process has synced.
         drift_interval: how often what is stored is compared with what is declared.
     """
@@ -42,12 +43,12 @@ class Occasions:
         self,
         source: Source,
         clock: Clock,
-        wake: asyncio.Event,
+        events: Mapping[Occasion, asyncio.Event],
         is_behind: Callable[[], Awaitable[bool]],
         drift_interval: timedelta,
     ) -> None:
         self._clock = clock
-        self._wake = wake
+        self._events = events
         self._is_behind = is_behind
         self._drift_interval = drift_interval
         self._changes = source.changes()
@@ -70,10 +71,11 @@ class Occasions:
     async def _wait(self, kind: Occasion) -> None:
         if kind is Occasion.SOURCE:
             await anext(self._changes)
-        elif kind is Occasion.HOOK:
-            await self._wake.wait()
-            self._wake.clear()
-            await self._clock.sleep(HOOK_PAUSE)
+        elif kind in self._events:
+            await self._events[kind].wait()
+            self._events[kind].clear()
+            if kind is Occasion.HOOK:
+                await self._clock.sleep(HOOK_PAUSE)
         elif kind is Occasion.DRIFT:
             await self._clock.sleep(self._drift_interval)
         else:

@@ -143,6 +143,7 @@ async def status(settings: Settings) -> views.StatusView:
                 syncs=syncs,
                 tallies=await store.tally(RunQuery(since=now - timedelta(days=1))),
                 processes=alive,
+                lease=await store.lease(),
                 pauses=tuple(stopped.pauses),
                 windows=tuple(stopped.windows),
                 stops=lambda stored: stopped.stops_of(stored.key, now, suspend=stored.job.suspend),

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import structlog
 
 from reconciler.core.drift import describe
-from reconciler.core.model import Outcome, Pause, Run, SyncReport
+from reconciler.core.model import Lease, Outcome, Pause, Run, SyncReport
+from reconciler.core.pauses import FOREVER
 
 _SHOWN = 20  # problems, and other things of which there may be thousands
 
@@ -53,9 +54,18 @@ class Telling:
         _told("drift", [describe(one) for one in report.drift])
         _told("problem", report.problems)
 
+    def leads(self, lease: Lease) -> None:
+        """One line where this process begins to lead."""
+        log.info("leads", term=lease.term, accounted_until=lease.accounted_until.isoformat())
+
+    def leads_no_more(self, reason: str) -> None:
+        """One line where it leads no more."""
+        log.warning("leads no more", reason=reason)
+
     def pause(self, event: str, pause: Pause) -> None:
         """One line where a pause begins or ends."""
-        log.warning(event, target=pause.target, by=pause.ended_by or pause.by, until=pause.until, reason=pause.reason)
+        until = pause.until if pause.until < FOREVER else "resumed"
+        log.warning(event, target=pause.target, by=pause.ended_by or pause.by, until=until, reason=pause.reason)
 
 
 def _sync_fields(report: SyncReport) -> dict[str, object]:

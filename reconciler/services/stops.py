@@ -79,6 +79,10 @@ class Stops:
             self._stoppages = Stoppages(self._stoppages.pauses, [one for one in given if self._is_usable(one)])
             self._thaws.windows_changed()
 
+    def look_from(self, instant: datetime) -> None:
+        """Look again for what freezes left that ended after this instant; whoever led until then may not have."""
+        self._thaws.look_from(instant)
+
     def _is_usable(self, window: FreezeWindow) -> bool:
         """Whether this machine can tell when a window is open; one that it cannot must not stop every job."""
         try:

@@ -47,6 +47,11 @@ class Thaws:
         """Other windows have frozen jobs until now than will from now on."""
         self._seen_since = self._clock.now()
 
+    def look_from(self, instant: datetime) -> None:
+        """Begin the next look no later than at this instant."""
+        if self._looked_until is not None:
+            self._looked_until = min(self._looked_until, instant)
+
     async def look(self, stoppages: Stoppages) -> None:
         """Make the runs that are owed for the freezes that have ended since the last look.
 

@@ -33,6 +33,7 @@ class Upkeep:
         runner: sends runs again, and records those that are not.
         process: who we are.
         alive: whether a process with this id number runs on our own host.
+        leads: whether this process leads: others only watch, so that they know who is silent when they lead.
         retention: how long ended runs are kept.
         applications: those that keep theirs otherwise, and how long; asked each time.
     """
@@ -45,6 +46,7 @@ class Upkeep:
         runner: Runner,
         process: Process,
         alive: Callable[[int], bool] | None = None,
+        leads: Callable[[], bool] = lambda: True,
         retention: Retention = Retention(),  # noqa: B008 - it is frozen
         applications: Callable[[], Mapping[str, Retention]] = dict,
     ) -> None:
@@ -53,6 +55,7 @@ class Upkeep:
         self._runner = runner
         self._process = process
         self._alive = alive
+        self._leads = leads
         self._retention = retention
         self._applications = applications
         self._expired_at: datetime | None = None
@@ -73,7 +76,8 @@ class Upkeep:
             await self._beat()
             if self._process.role == "run":
                 await self._recover()
-                await self._expire()
+                if self._leads():
+                    await self._expire()
         except StoreError as error:
             # While it is away nobody can show life: nobody is thought dead for the silence of that time.
             self._noticed.clear()
@@ -102,7 +106,7 @@ class Upkeep:
         unfinished = [run for run in others if not self._runner.knows(run.id)]
         silent = self._silent({run.owner for run in unfinished}, processes, now)
         for run in unfinished:
-            if run.owner in silent:
+            if run.owner in silent and self._leads():
                 await self._settle(run)
 
     def _silent(self, owners: Collection[str], processes: Mapping[str, Process], now: datetime) -> Collection[str]:

@@ -16,6 +16,7 @@ from reconciler.core.model import (
     HttpRequest,
     Job,
     JobKey,
+    Lease,
     Outcome,
     Process,
     RetryPolicy,
@@ -95,6 +96,14 @@ _PROCESS = Process(
     started_at=_JOB.since,
     seen_at=_NOW,
 )
+_LEASE = Lease(
+    holder=_PROCESS.id,
+    term=3,
+    since=_JOB.since,
+    expires_at=_NOW + timedelta(seconds=5),
+    accounted_from=_JOB.since,
+    accounted_until=_NOW,
+)
 _TALLIES = (
     Tally(_SLOT, Outcome.SUCCEEDED, 212, 6),
     Tally(_SLOT - timedelta(days=1), Outcome.FAILED, 30_000, 1),
@@ -116,6 +125,7 @@ STATUS: dict[str, Any] = views.status_view(
         syncs=(_SYNC,),
         tallies=_TALLIES,
         processes=(_PROCESS,),
+        lease=_LEASE,
     )
 ).shape()
 ACCEPTED: dict[str, Any] = {"runId": _RUN.id, "href": f"/api/v1/runs/{_RUN.id}", "status": "running"}

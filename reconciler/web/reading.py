@@ -63,6 +63,7 @@ async def read_status(state: State) -> StatusView:
             syncs=await store.syncs(views.SYNCS_LOOKED_AT),
             tallies=await store.tally(RunQuery(since=now - timedelta(hours=24))),
             processes=await store.processes(),
+            lease=await store.lease(),
             pauses=tuple(stopped.pauses),
             windows=tuple(stopped.windows),
             stops=lambda stored: stopped.stops_of(stored.key, now, suspend=stored.job.suspend),
