@@ -186,6 +186,7 @@ class Attempts:
             underway.run.key.application,
             underway.job.max_concurrency,
             lambda: None if turned.done() else turned.set_result(None),
+            rate=underway.job.max_rate,
         )
         await turned
 

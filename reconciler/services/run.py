@@ -25,7 +25,6 @@ from reconciler.services.names import Names
 from reconciler.services.roster import Roster
 from reconciler.services.triggers import Triggers
 from reconciler.services.turns import Turns
-from schemas.base import format_duration
 
 ABANDONED = "the process that claimed it ended"
 
@@ -261,8 +260,20 @@ class Runner:
             return
         if underway.job.concurrency_policy == "Replace":
             self._replace_others(underway)
-        application = underway.run.key.application
-        underway.turn = self._turns.ask(application, underway.job.max_concurrency, lambda: self._start(underway))
+        job = underway.job
+        underway.turn = self._turns.ask(
+            underway.run.key.application,
+            job.max_concurrency,
+            lambda: self._start(underway),
+            rate=job.max_rate,
+            expires=underway.expires,
+            lapse=lambda held: self._lapse(underway, held),
+        )
+
+    def _lapse(self, underway: Underway, held: str) -> None:
+        """It has waited for its turn for too long."""
+        reason = f"waited for longer than its starting deadline: {held}"
+        self._end(underway, Ending(Outcome.MISSED, reason))
 
     def _replace_others(self, newer: Underway) -> None:
         for older in self._roster.of(newer.run.key):
@@ -280,13 +291,7 @@ class Runner:
         underway.task.add_done_callback(lambda task: self._done(underway, task))
 
     async def _run(self, underway: Underway) -> None:
-        now = self._clock.now()
-        if now > underway.expires:
-            deadline = format_duration(underway.job.starting_deadline)
-            reason = f"waited for its turn for longer than the starting deadline of {deadline}"
-            self._end(underway, Ending(Outcome.MISSED, reason))
-        else:
-            self._end(underway, await self._attempts.make(underway))
+        self._end(underway, await self._attempts.make(underway))
         if self._journal.full:  # the turn is kept meanwhile, so that no more calls start than can be recorded
             await self._journal.room()
 
@@ -342,6 +347,7 @@ class Runner:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._within(_FLUSH, self._settled())
+        self._turns.stop()
         left = self._admission.claims.stop() + self._journal.stop()
         if left:
             log.error("the store is away: %d records could not be written", left)
