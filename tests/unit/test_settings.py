@@ -5,6 +5,7 @@ import pytest
 
 from docs import generate
 from reconciler import settings
+from reconciler.app import wiring
 from reconciler.errors import SettingsError
 
 
@@ -103,6 +104,27 @@ def test_a_secret_of_the_hook_that_cannot_be_is_refused_without_being_shown(monk
 def test_the_secret_of_the_hook_stands_in_no_repr(monkeypatch):
     monkeypatch.setenv("RECONCILER_HOOK_SECRET", "hunter2" * 5)
     assert "hunter2" not in repr(settings.load())
+
+
+def test_rules_of_egress_are_lists_with_commas(monkeypatch):
+    monkeypatch.setenv("RECONCILER_EGRESS_ALLOW", "10.0.0.0/8, [fd00::]/8:443")
+    chosen = settings.load(egress="public", egress_deny="*.internal.example.com,")
+    policy = wiring.egress(chosen)
+    assert (policy.mode, [rule.text for rule in policy.allow]) == ("public", ["10.0.0.0/8", "[fd00::]/8:443"])
+    assert [rule.text for rule in policy.deny] == ["*.internal.example.com"]
+    assert wiring.egress(settings.load(egress_allow=" ")).mode == "open"
+
+
+def test_every_rule_of_egress_without_meaning_is_named(monkeypatch):
+    monkeypatch.setenv("RECONCILER_EGRESS", "closed")
+    monkeypatch.setenv("RECONCILER_EGRESS_DENY", "10.0.0.1/8,127.1")
+    with pytest.raises(SettingsError) as caught:
+        settings.load(egress_allow="a:0")
+    said = sorted(str(caught.value).splitlines())
+    assert said[0].startswith("--egress-allow: 'a:0': a port is a number from 1 to 65535")
+    assert said[1].startswith("RECONCILER_EGRESS: ")
+    assert said[2].startswith("RECONCILER_EGRESS_DENY: '10.0.0.1/8': the address has bits beyond its prefix")
+    assert "'127.1': not an address or a network" in said[2]
 
 
 def test_a_variable_that_sets_nothing_is_named_with_what_was_meant():

@@ -104,6 +104,18 @@ def test_the_example_becomes_exactly_these_jobs():
     assert [each.digest for each in result.jobs.values()] == [digest(each) for each in expected]
 
 
+def test_redirects_are_followed_only_where_the_request_says_so():
+    assert request("{path: /}").follow_redirects == 0
+    assert request("{path: /, followRedirects: true}").follow_redirects == 5
+    assert request("{path: /, followRedirects: 2}").follow_redirects == 2
+
+
+def test_jobs_that_follow_none_keep_the_digest_that_they_had_before_redirects_could_be_followed():
+    assert (
+        job("request: {path: /, followRedirects: false}").digest == job().digest == "a77369ceff423c4e61e630ad6397c06d"
+    )
+
+
 class TestPolicies:
     def test_defaults_where_nothing_is_declared(self):
         found = job()
@@ -499,7 +511,7 @@ OTHER_PARTS = {
         "but_not": (Calendar(name="c"),),
         "only": (Calendar(name="c"),),
     },
-    "request": {"method": "PUT", "url": "https://y.example/", "headers": {"A": "b"}, "body": ""},
+    "request": {"method": "PUT", "url": "https://y.example/", "headers": {"A": "b"}, "body": "", "follow_redirects": 1},
     "expect": {"status": ("3xx",), "contains": ""},
     "retry": {"limit": 1, "initial_delay": timedelta(2), "factor": 3.0, "max_delay": timedelta(2)},
 }

@@ -194,6 +194,18 @@ def test_what_goes_together_is_accepted(fields):
     assert Request.model_validate(fields).model_dump(by_alias=True, exclude_unset=True) == fields
 
 
+@pytest.mark.parametrize(("value", "read"), [(True, 5), (False, 0), (0, 0), (1, 1), (5, 5)])
+def test_redirects_are_followed_as_often_as_said(value, read):
+    assert Request.model_validate({"followRedirects": value}).follow_redirects == read
+    assert Request().follow_redirects == 0
+
+
+@pytest.mark.parametrize("value", [6, -1, 1.0, "2", "yes", None, [1]])
+def test_another_number_of_redirects_is_refused(value):
+    with pytest.raises(ValidationError, match="followRedirects"):
+        Request.model_validate({"followRedirects": value})
+
+
 def test_the_usual_answer_and_the_usual_retry():
     assert Expect().status == ("2xx",)
     retry = Retry()
