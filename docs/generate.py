@@ -13,14 +13,69 @@ from pydantic import BaseModel
 from reconciler.settings import PREFIX, Settings
 from schemas.annotations import OF_API, OF_APPLICATION
 from schemas.api import ApiSpec
-from schemas.application import ApplicationSpec, Defaults, Limits
+from schemas.application import ApplicationSpec, Defaults, History, Limits
 from schemas.base import Metadata, format_duration
+from schemas.calendar import CalendarSpec, Range
 from schemas.environment import EnvironmentSpec, Patch
 from schemas.freeze_window import FreezeWindowSpec
 from schemas.request import Expect, ExpectBody, Request, Retry
-from schemas.schedule import At, Cron, Every, Frequency
+from schemas.schedule import After, AtOnDays, CronOnDays, EveryOnDays, Following, FrequencyOnDays
 
 FOLDER = Path(__file__).parent
+
+_CALENDAR = """Days by name, so that schedules can leave them out (`except`) or run on them alone (`only`).
+
+```yaml
+apiVersion: reconciler/v1
+kind: Calendar
+metadata: {name: holidays}
+spec:
+  timeZone: Europe/Berlin
+  dates: [12-25, 2026-12-28]
+  weekly: [SUN]
+  ranges: [{from: 12-30, to: 01-02}]
+---
+apiVersion: reconciler/v1
+kind: Application
+metadata: {name: reports}
+spec:
+  baseUrl: https://reports.example.com
+  apis:
+    - name: nightly
+      schedule: "0 2 * * *"
+      except: holidays
+      request: {path: /nightly}
+    - name: hourly
+      schedule: {every: 1h, only: [holidays]}
+      request: {path: /hourly}
+```
+
+`except` and `only` take one name or several, within a schedule or beside it. A slot is left out where any calendar of `except` names its day, or where `only` is
+given and none of its calendars does. A day is one of the calendar's own zone, whatever the zone of the schedule. A slot that is left out is recorded as skipped, with
+the calendar and the day. `next`, `plan`, `jobs`, `show` and `validate` show only slots that will run. `02-29` comes in leap years; a calendar may name no day at all.
+
+The calendars become part of the jobs that refer to them: changing a calendar changes these jobs, and `plan` shows which runs appear and vanish for it.
+
+When it is wrong: a name that no calendar has is a mistake like any other and holds the Application. A calendar with a mistake, or one of two with the same name,
+holds every Application that refers to it; what ran before keeps running. Environments choose other calendars by patching `except` and `only`; they do not patch calendars."""
+
+_AFTER = """A job that follows another one: for each of its runs that ends so, one run of this job, at once.
+
+```yaml
+apiVersion: reconciler/v1
+kind: Application
+metadata: {name: etl}
+spec:
+  baseUrl: https://etl.example.com
+  apis:
+    - {name: load, schedule: "@daily", request: {method: POST, path: /load}}
+    - {name: report, schedule: {after: {job: load}}, request: {method: POST, path: /report}}
+    - {name: alarm, schedule: {after: {job: etl/load, on: failure}}, request: {method: POST, path: /alarm}}
+```
+
+It has no slots of its own, so that `timeZone`, `startsAt` and `endsAt` are mistakes there; `except` and `only` are judged by the instant at which the other run ended.
+A job that is not declared, and jobs that follow each other in a circle, are mistakes that hold their Applications: each member of a circle is told. A job of an
+Application that is held counts as it last was; a change that would close a circle with it waits until it is mended."""
 
 _FREEZE_WINDOW = """A span of time that comes again and again, in which nothing is called (`mode: deny`), or outside which nothing is (`mode: allow`).
 
@@ -37,7 +92,7 @@ spec:
   catchUp: latest
 ```
 
-It begins at every slot of `start`, which may be written in any form of a schedule, and lasts for `duration`. One that begins again before it is over goes on.
+It begins at every slot of `start`, which may be written in any form of a schedule that goes by the clock, without calendars, and lasts for `duration`. One that begins again before it is over goes on.
 A slot that falls into a window that denies, or outside all windows that allow, is recorded as skipped, with the window's name. Where both kinds name an
 Application, deny wins. An Application that no window names is never frozen. `catchUp: latest` makes up for what was frozen: once it is over, each job
 that had a slot in it runs once. In `applications`, `*` stands for any characters.
@@ -71,7 +126,7 @@ replace what was there, `null` removes a field, so that it has its default again
 Where only one of several fields can be given, a patch that names another one replaces it: another form of `schedule` (or another `frequency`) replaces the whole
 schedule; `url` replaces `path` and `path` replaces `url`; `json`, `form` and `text` replace each other; `on` and `day`; a `timeZone`, `startsAt` or `endsAt`
 beside a schedule and the one within it. A `contentType` goes when its `text` does. A header is replaced whatever its capitals. `apis`, names, labels and annotations cannot be patched;
-FreezeWindows cannot either.
+FreezeWindows and Calendars cannot either.
 
 When it is wrong: the merged result is checked like any manifest. A mistake is told at the patch and holds the Applications that it is for. A patch that
 names no Application, no Api, or a pattern that matches none, is a mistake too: it holds the Application that it names, or the one whose name is so much like it that it is probably meant.
@@ -117,20 +172,29 @@ _SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ),
     ("Application: spec", ApplicationSpec, ""),
     ("Application: spec.defaults", Defaults, ""),
-    ("Application: spec.limits", Limits, ""),
+    (
+        "Application: spec.limits",
+        Limits,
+        "Shared by all its jobs. A call that has to wait longer than its `startingDeadline` is recorded as missed.",
+    ),
+    ("Application: spec.history", History, ""),
     ("Api: spec", ApiSpec, "Also the fields of each item of an Application's `apis`, beside `name` and `labels`."),
     (
-        "schedule, as a cron expression with bounds",
-        Cron,
+        "schedule, as a cron expression with bounds or calendars",
+        CronOnDays,
         "Without bounds, the bare string will do: `schedule: '0 2 * * *'`.",
     ),
-    ("schedule, as an interval", Every, ""),
-    ("schedule, once", At, ""),
-    ("schedule, as a frequency", Frequency, ""),
+    ("schedule, as an interval", EveryOnDays, ""),
+    ("schedule, once", AtOnDays, ""),
+    ("schedule, as a frequency", FrequencyOnDays, ""),
+    ("schedule, after another job", After, _AFTER),
+    ("schedule.after", Following, ""),
     ("request", Request, ""),
     ("expect", Expect, ""),
     ("expect.body", ExpectBody, ""),
     ("retry", Retry, ""),
+    ("Calendar: spec", CalendarSpec, _CALENDAR),
+    ("Calendar: spec.ranges", Range, ""),
     ("FreezeWindow: spec", FreezeWindowSpec, _FREEZE_WINDOW),
     ("Environment: spec", EnvironmentSpec, _ENVIRONMENT),
     ("Environment: spec.patches", Patch, "One patch."),
@@ -140,7 +204,8 @@ _MANIFESTS_HEAD = """# Manifests
 
 Made from the models by `make docs`; `reconciler schema` prints the same as JSON Schema, for editors.
 
-Every manifest begins with `apiVersion: reconciler/v1` and a `kind`: `Application`, `Api`, `FreezeWindow` or `Environment`. Unknown fields are refused.
+Every manifest begins with `apiVersion: reconciler/v1` and a `kind`: `Application`, `Api`, `Calendar`,
+`FreezeWindow` or `Environment`. Unknown fields are refused.
 Durations are whole numbers with units, largest first: `90s`, `2h30m`, `1d`, `250ms`. Instants are ISO 8601; without an offset they are
 wall time in the schedule's time zone.
 
@@ -152,8 +217,10 @@ is the default of POST and PATCH, a call is only tried again where it is certain
 reach the target; declare `delivery: atLeastOnce` where the target can bear a second one. Every attempt of a run carries the same `Idempotency-Key`.
 Every call carries `X-Reconciler-Correlation-Id` too: alike for all runs of a chain, the id of the first of them.
 
-`catchUp` is read, checked and kept, but nothing acts on it yet: slots that pass while no reconciler runs are neither made up nor recorded.
-A FreezeWindow has a `catchUp` of its own.
+`catchUp` says what becomes of slots that passed while nobody could run them, because no reconciler ran, the store was away, or the machine slept:
+`none` records them as missed; `latest` runs the newest one and records the others as missed; `all` runs every one, the newest 100 at most. Only slots that
+are no older than `startingDeadline` are made up. Of more than 100 such slots of a job the older ones are counted in one record. A job that was edited, resumed
+or unfrozen owes nothing from before. A FreezeWindow has a `catchUp` of its own.
 """
 
 _SETTINGS_HEAD = """# Settings

@@ -117,7 +117,7 @@ def _slots_text(job: Job, slots: tuple[datetime, ...], now: datetime) -> str:
 def _never(schedule: Schedule, now: datetime) -> str:
     """Why a schedule has no slot to come."""
     if schedule.after is not None:
-        return f"due {words(schedule)}"
+        return "whenever that happens: it has no slots of its own"
     if completed_at(schedule, now) is not None:
         return "complete: never due again"
     return "never due: its calendars leave out every slot"
