@@ -105,8 +105,10 @@ class Upkeep:
         others = await self._store.unfinished(but_not_of=self._process.id)
         unfinished = [run for run in others if not self._runner.knows(run.id)]
         silent = self._silent({run.owner for run in unfinished}, processes, now)
-        for run in unfinished:
-            if run.owner in silent and self._leads():
+        abandoned = [run for run in unfinished if run.owner in silent and self._leads()]
+        self._runner.elsewhere({run.key: run.id for run in unfinished if run.owner not in silent or not self._leads()})
+        for run in abandoned:
+            if self._leads():
                 await self._settle(run)
 
     def _silent(self, owners: Collection[str], processes: Mapping[str, Process], now: datetime) -> Collection[str]:

@@ -268,6 +268,28 @@ class TestWhatBecomesOfIt:
         assert (house.outcome(first), house.outcome(second)) == (Outcome.SUCCEEDED, Outcome.SUCCEEDED)
 
 
+class TestElsewhere:
+    async def test_the_runner_is_told_of_runs_that_other_processes_have_not_ended(self):
+        house = House()
+        house.store.stored_processes = {"other": process("other", host="there")}
+        run = house.abandoned(owner="other", cause=Cause.MANUAL)
+        told = []
+        house.runner.elsewhere = told.append
+        await house.upkeep.step()
+        house.store.seed(runs.ended(run, Outcome.SUCCEEDED, "", START))
+        await house.upkeep.step()
+        assert told == [{KEY: run.id}, {}]
+
+    async def test_what_is_abandoned_is_settled_here_and_runs_nowhere(self):
+        house = House(stored_job(delivery="atMostOnce"))
+        house.abandoned()
+        house.store.stored_processes = {"gone": process("gone", pid=1)}
+        told = []
+        house.runner.elsewhere = told.append
+        await house.upkeep.step()
+        assert told == [{}]
+
+
 class TestRetention:
     def ended(self, house, age):
         run = runs.claim_of(stored_job(), START - age, Cause.SCHEDULE, "me", START - age)
