@@ -191,18 +191,23 @@ class Chains:
             self._awaited.add(run.id)
 
     async def _settle(self, now: datetime) -> None:
-        """Ask for what is owed and not there."""
-        if not self._owed:
-            return
-        there, pairs = await self._started(min(one.slot for one in self._owed.values()))
+        """Ask for what is owed and not there; what waits for its jitter is not looked at before."""
         current = {stored.key: stored for same in self._following().values() for stored in same}
+        looked_at: dict[str, StoredJob] = {}
         for name, owed in list(self._owed.items()):
             stored = current.get(owed.key)
+            if stored is None or not is_started_by(stored, owed.upstream):
+                del self._owed[name]  # it has been edited meanwhile, and owes nothing from before
+            elif owed.asked_at is None or now - owed.asked_at >= stored.job.jitter:
+                looked_at[name] = stored
+        if not looked_at:
+            return
+        there, pairs = await self._started(min(self._owed[name].slot for name in looked_at))
+        for name, stored in looked_at.items():
+            owed = self._owed[name]
             if name in there or (owed.key, owed.upstream.id) in pairs:
                 del self._owed[name]
                 self._seen[name] = now
-            elif stored is None or not is_started_by(stored, owed.upstream):
-                del self._owed[name]  # it has been edited meanwhile, and owes nothing from before
             elif owed.asked_at is None or now - owed.asked_at >= _PATIENCE + stored.job.jitter:
                 self._ask(stored, owed)
 

@@ -290,6 +290,18 @@ class TestWhatIsLost:
             await house.chains.look()
             assert len(house.asked) == asked
 
+    async def test_what_waits_for_its_jitter_is_not_looked_for(self):
+        house = House(following("billing/load", jitter=HOUR))
+        await house.chains.look()
+        house.chains.ended(house.end())
+        asked = house.store.calls["runs"]
+        await house.chains.look()
+        assert house.store.calls["runs"] == asked + 1  # what others have triggered
+        assert house.chains.oldest() == START
+        await house.clock.advance(HOUR)
+        await house.chains.look()
+        assert house.chains.oldest() is None
+
     async def test_one_whose_job_was_edited_is_owed_no_more(self):
         house = House()
         house.runner.loses = True
