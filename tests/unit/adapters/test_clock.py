@@ -666,3 +666,27 @@ def test_steady_time_is_the_time_since_the_machine_has_booted_where_it_is_told()
         pytest.skip("no /proc")
     told = timedelta(seconds=float(uptime.read_text().split()[0]))
     assert abs(Wall().clock.steady() - told) < MINUTE
+
+
+class TestHandedUntil:
+    async def test_is_now_where_every_slot_that_has_come_was_handed_over(self):
+        assert ApsClock(now=lambda: NOON).handed_until() == NOON
+
+    async def test_is_just_before_a_slot_that_has_come_and_was_not(self):
+        now = NOON - timedelta(minutes=1)
+        clock = ApsClock(now=lambda: now)
+        clock.align([stored_job(since=now)])
+        assert clock.handed_until() == now
+        now = NOON + timedelta(hours=1)
+        assert clock.handed_until() == NOON - timedelta(milliseconds=1)
+
+    async def test_is_now_again_once_it_was_handed_over(self):
+        now = NOON - timedelta(minutes=1)
+        clock = ApsClock(now=lambda: now)
+        clock.align([stored_job(since=now)])
+        due = []
+        now = NOON + timedelta(milliseconds=5)
+        clock.start(lambda slot, _keys: due.append((slot, clock.handed_until())))
+        await settle()
+        clock.stop()
+        assert due == [(NOON, now)]
