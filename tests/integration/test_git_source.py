@@ -580,6 +580,24 @@ def leave_locks(mirror: Path) -> None:
             path.with_name(path.name + ".lock").write_text("")
 
 
+def garble_shallow(mirror: Path) -> None:
+    (mirror / "shallow").write_text("garbage\n")
+
+
+def halve_shallow(mirror: Path) -> None:
+    (mirror / "shallow").write_text("0123456789abcdef\n")
+
+
+def a_file_instead(mirror: Path) -> None:
+    shutil.rmtree(mirror)
+    mirror.write_text("not a folder\n")
+
+
+def a_file_instead_of_objects(mirror: Path) -> None:
+    shutil.rmtree(mirror / "objects")
+    (mirror / "objects").write_text("not a folder\n")
+
+
 def empty_it(mirror: Path) -> None:
     shutil.rmtree(mirror)
     mirror.mkdir()
@@ -597,6 +615,10 @@ def empty_it(mirror: Path) -> None:
         garble_config,
         garble_refs,
         leave_locks,
+        garble_shallow,
+        halve_shallow,
+        a_file_instead,
+        a_file_instead_of_objects,
         empty_it,
         shutil.rmtree,
     ],
@@ -619,6 +641,89 @@ async def test_a_damaged_copy_is_made_anew_by_itself(repository, data, damage, r
     assert snapshot.revision == repository.head()
     assert snapshot.texts["a.yaml"] == (b"a: 2\n" if moved else b"a: 1\n")
     assert snapshot.texts["teams/b.yaml"] == b"b: 1\n"
+
+
+async def test_damage_on_the_other_side_is_told_as_such_and_the_copy_is_kept(repository, data):
+    source = source_at(repository.url, data)
+    first = await source.fetch({})
+    (mirror,) = (data / "git").glob("*.git")
+    kept = (mirror / "format").stat().st_ino
+    repository.write("Change", {"a.yaml": "a: 2\n"})
+    packs = [path for path in (repository.path / "objects").rglob("*") if path.is_file()]
+    aside = repository.path.with_name("aside")
+    shutil.copytree(repository.path / "objects", aside)
+    for path in packs:
+        path.chmod(0o600)
+        os.truncate(path, path.stat().st_size // 2)
+
+    with pytest.raises(SourceUnavailableError) as failed:
+        await source.fetch(first.files)
+    shutil.rmtree(repository.path / "objects")
+    aside.rename(repository.path / "objects")
+
+    assert "copy" not in str(failed.value)
+    assert (mirror / "format").stat().st_ino == kept
+    assert list((data / "git").glob("*.old")) == []
+    assert (await source.fetch(first.files)).texts == {"a.yaml": b"a: 2\n"}
+
+
+async def test_a_repository_whose_name_sounds_of_damage_is_only_gone(repository, data):
+    path = repository.path.with_name("broken-packfile-corrupt.git")
+    repository.path.rename(path)
+    source = source_at(f"git+file://{path}?ref=main", data)
+    await source.fetch({})
+    (mirror,) = (data / "git").glob("*.git")
+    kept = (mirror / "format").stat().st_ino
+    path.rename(repository.path)
+
+    with pytest.raises(SourceUnavailableError, match="does not appear to be a git repository") as failed:
+        await source.fetch({})
+
+    assert "copy" not in str(failed.value)
+    assert (mirror / "format").stat().st_ino == kept
+
+
+def program(folder: Path, *lines: str) -> Path:
+    folder.mkdir()
+    made = folder / "git"
+    made.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    made.chmod(0o755)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("said", "advised"),
+    [
+        ("git@example.com: Permission denied (publickey).", "login was refused"),
+        ("Host key verification failed.", "known_hosts"),
+        ("ssh: connect to host example.com port 22: Connection refused", "cannot be fetched"),
+    ],
+)
+async def test_what_ssh_says_is_the_reason(data, tmp_path, monkeypatch, said, advised):
+    ssh = program(tmp_path / "programs", f'echo "{said}" >&2', "exit 255")
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(ssh))
+
+    with pytest.raises(SourceUnavailableError, match=advised) as failed:
+        await source_at("git+ssh://git@example.com/repo.git?ref=main", data).fetch({})
+
+    assert said in str(failed.value)
+    assert "make sure" not in str(failed.value)
+
+
+@pytest.mark.parametrize("place", ["fetched", "in place"])
+async def test_a_repository_of_another_user_is_told_with_what_to_do(repository, data, tmp_path, monkeypatch, place):
+    work = tmp_path / "work"
+    repository.git("clone", "--quiet", str(repository.path), str(work))
+    url, ref = (f"git+file://{work}?ref=main", None) if place == "fetched" else (str(work), "main")
+    real = shutil.which("git")
+    program(tmp_path / "programs", f'GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec {real} "$@"')
+    monkeypatch.setenv("PATH", str(tmp_path / "programs"), prepend=os.pathsep)
+
+    with pytest.raises(SourceUnavailableError, match=r"git config --global --add safe\.directory") as failed:
+        await source_at(url, data, ref=ref).fetch({})
+
+    assert str(work) in str(failed.value)
+    assert "damaged" not in str(failed.value)
 
 
 async def test_two_sources_share_one_data_folder(repository, data):

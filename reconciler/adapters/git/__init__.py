@@ -18,8 +18,9 @@ from reconciler.adapters.git import history
 from reconciler.adapters.git.address import GitAddress
 from reconciler.adapters.git.command import Git, in_place
 from reconciler.adapters.git.listing import Listing, listing_of
-from reconciler.adapters.git.mirror import Mirror, boundary_of
-from reconciler.adapters.git.objects import Node, Objects
+from reconciler.adapters.git.mirror import Mirror
+from reconciler.adapters.git.objects import DAMAGED, Node, Objects
+from reconciler.adapters.git.place import boundary_of
 from reconciler.adapters.git.refs import is_meant, revisions
 from reconciler.adapters.git.signatures import Signers
 from reconciler.core.files import MAX_FILE_BYTES
@@ -180,8 +181,9 @@ class GitSource:
         try:
             snapshot = self._read(tip, known)
         except SourceUnavailableError as error:
-            if self._mirror and "damaged" in str(error):
+            if self._mirror and str(error).startswith(DAMAGED):
                 self._mirror.remove()
+                raise SourceUnavailableError(f"{self.name}: the copy was damaged and is made anew ({error})") from None
             raise SourceUnavailableError(f"{self.name}: {error}") from None
         self._tip = tip
         self._last = replace(snapshot, texts={}, notes=())
@@ -224,7 +226,7 @@ class GitSource:
             return SourceError(f"{self.name}: {self._address.ref} is no commit; name a branch, a tag or a commit")
         if self._mirror:
             self._mirror.remove()
-            return SourceUnavailableError(f"{name[:12]} is damaged in the copy, which is made anew")
+            return SourceUnavailableError(f"the copy was damaged and is made anew ({name[:12]} is not in it)")
         return SourceError(f"{self._address.local}: there is no branch, tag or commit {name}")
 
     def _list(self, objects: Objects, commit_id: str) -> Listing:

@@ -19,6 +19,7 @@ from time import monotonic
 from typing import IO
 from urllib.parse import urlsplit
 
+from reconciler.adapters.git.complaints import shown
 from reconciler.errors import SourceError, SourceUnavailableError
 
 _MOST_SAID = 8192  # bytes of what git complains that are kept
@@ -90,7 +91,7 @@ class Git:
         most: int = 1 << 20,
         network: Mapping[str, str] | None = None,
         watch: Callable[[int], str] | None = None,
-        allowed: Sequence[int] = (0,),
+        allowed: Sequence[int] | None = (0,),
     ) -> tuple[int, bytes, str]:
         """Run a command to its end.
 
@@ -101,10 +102,10 @@ class Git:
             network: more configuration, for a command that may talk to the URL; ``None`` forbids it to talk at all.
             watch: asked now and then, with the number of bytes on standard error so far; says why the command must
                 end, or nothing.
-            allowed: exit codes that are no error.
+            allowed: exit codes that are no error; ``None`` where the caller judges by what it said.
 
         Returns:
-            Its exit code, what it printed, and what it said on standard error, fit to be shown.
+            Its exit code, what it printed, and what it complained of, line by line and without secrets.
 
         Raises:
             SourceError: it printed too much.
@@ -112,13 +113,13 @@ class Git:
         """
         with self.process(*arguments, within=within, network=network, watch=watch) as started:
             printed = _read(started.out, most)
-        said = self._fit(started.said())
+        said = self.clean(started.said())
         if started.ended:
             raise SourceUnavailableError(started.ended)
         if len(printed) > most:
             raise SourceError(f"the repository is too large: git {arguments[0]} prints over {most >> 20} MiB")
-        if started.code not in allowed:
-            raise SourceUnavailableError(said or f"git {arguments[0]} ended with code {started.code}")
+        if allowed is not None and started.code not in allowed:
+            raise SourceUnavailableError(shown(said) or f"git {arguments[0]} ended with code {started.code}")
         return started.code, printed, said
 
     @contextmanager
@@ -187,13 +188,13 @@ class Git:
             kept |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
         return kept
 
-    def _fit(self, said: str) -> str:
-        """The last lines of a complaint, without progress, control characters and credentials."""
+    def clean(self, said: str) -> str:
+        """The lines of a complaint, without progress, control characters and credentials."""
         text = re.sub(r"://[^/@\s]+@", "://", said.replace("\r", "\n"))
         if self._token:
             text = text.replace(self._token, "…")
         lines = ["".join(c if c.isprintable() else " " for c in line).strip() for line in text.splitlines()]
-        return "; ".join([line for line in lines if line and not _PROGRESS.match(line)][-3:])[:500]
+        return "\n".join(line for line in lines if line and not _PROGRESS.match(line))
 
 
 class Started:

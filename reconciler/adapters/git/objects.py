@@ -13,9 +13,11 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from reconciler.adapters.git.command import Git, Started
+from reconciler.adapters.git.complaints import advice, shown
 from reconciler.core.model import Commit
 from reconciler.errors import SourceUnavailableError
 
+DAMAGED = "the repository is damaged"  # so an error begins that tells of it
 _BATCH = 200  # requests on their way at once: less than a pipe holds, so that neither side waits for the other for ever
 _LARGEST_COMMIT = 1 << 20
 _FAULT = re.compile(r"^(?:error|fatal):", re.MULTILINE)  # warnings are not our concern
@@ -61,9 +63,11 @@ class Objects:
                 broken = False
         if started.ended:
             raise SourceUnavailableError(started.ended)
-        said = started.said()
+        said = git.clean(started.said())
+        if advised := advice(said):
+            raise SourceUnavailableError(f"{advised} ({shown(said)})")
         if broken or _FAULT.search(said):
-            raise SourceUnavailableError(f"the repository is damaged: {git._fit(said) or 'git ended'}")  # noqa: SLF001 - siblings
+            raise SourceUnavailableError(f"{DAMAGED}: {shown(said) or 'git ended'}")
 
     def info(self, names: Sequence[str]) -> Iterator[Found | None]:
         """What stands under each name (``HEAD^{commit}``, ``abc:path``); ``None`` where nothing does."""

@@ -11,6 +11,7 @@ from base64 import b64decode, b64encode
 from pathlib import Path
 
 from reconciler.adapters.git.command import Git
+from reconciler.adapters.git.complaints import shown
 from reconciler.core.model import Commit
 from reconciler.errors import SettingsError
 
@@ -63,7 +64,7 @@ class Signers:
         """What git says, but for a sound signature by a stranger, of which it says first of all that it is good."""
         match = _STRANGER.search(said)
         if match is None:
-            return said
+            return shown(said)
         if match[1] not in self._fingerprints():
             return f"signed by a key that the allowed-signers file does not name (key fingerprint {match[1]})"
         return (
