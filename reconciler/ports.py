@@ -156,6 +156,9 @@ class Store(Protocol):
     async def resign(self, process_id: str, accounted_until: datetime) -> None:
         """Give the lease up, if it is ours, so that another process can take it at once."""
 
+    async def nudge(self) -> None:
+        """Ask whoever leads to read the source soon: ``Lease.nudges`` is one more. Nothing where nobody ever led."""
+
     async def claim(self, runs: Sequence[Run], *, term: int | None = None) -> frozenset[str]:
         """Insert runs that do not exist yet, in one unordered batch; the ids that are ours.
 

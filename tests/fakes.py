@@ -435,6 +435,12 @@ class MemoryStore:
         self._leave()
         return lease
 
+    async def nudge(self) -> None:
+        await self._enter("nudge")
+        if self.stored_lease is not None:
+            self.stored_lease = replace(self.stored_lease, nudges=self.stored_lease.nudges + 1)
+        self._leave()
+
     async def resign(self, process_id: str, accounted_until: datetime) -> None:
         await self._enter("resign")
         lease = self.stored_lease

@@ -36,6 +36,7 @@ class Attending:
         stops: are told of windows, and where to look from for what freezes left.
         occasions: when to attend.
         led: set when we lead and know what is declared: worth a sync.
+        nudge: hands a hook on to the leader.
         synced: told of each sync.
         known: called whenever what is declared may have become another.
         metrics: told whether the store answers.
@@ -49,6 +50,7 @@ class Attending:
         stops: Stops,
         occasions: Occasions,
         led: asyncio.Event,
+        nudge: Callable[[], Awaitable[None]],
         synced: Callable[[SyncReport], None],
         known: Callable[[], None],
         metrics: Metrics,
@@ -58,6 +60,7 @@ class Attending:
         self._stops = stops
         self._occasions = occasions
         self._led = led
+        self._nudge = nudge
         self._synced = synced
         self._known = known
         self._metrics = metrics
@@ -160,6 +163,8 @@ class Attending:
     async def _stand_by(self, found: Collection[Occasion]) -> None:
         if Occasion.STORE in found or Occasion.DRIFT in found:
             await self._take_over()
+        if Occasion.HOOK in found:
+            await self._nudge()
         if Occasion.SOURCE in found or Occasion.HOOK in found:
             with suppress(SourceError):  # the leader says so
                 await self._reconciliation.rehearse()

@@ -70,6 +70,7 @@ class Engine:
         self._source: Source = wiring.open_source(settings)
         self._clock: Clock = parts.clock()
         self._telling = Telling()
+        self._wake = asyncio.Event()  # set by the hook, here or at a standby
         self._metrics = Metrics(version=VERSION, now=self._clock.now)
         self._caller = parts.caller(wiring.egress(settings))
         self._reconciliation = Reconciliation(self._source, store, self._clock, options, term=self._writing_term)
@@ -108,6 +109,7 @@ class Engine:
             accounted_until=self._accounted_until,
             on_lead=self._lead,
             on_lost=self._telling.leads_no_more,
+            on_nudge=self._wake.set,
         )
         self._stops = Stops(
             store,
@@ -116,7 +118,6 @@ class Engine:
             jobs=lambda: self._reconciliation.jobs,
             on_change=self._telling.pause,
         )
-        self._wake = asyncio.Event()  # set by the hook
         led = asyncio.Event()
         self._attending = Attending(
             reconciliation=self._reconciliation,
@@ -130,6 +131,7 @@ class Engine:
                 settings.drift_interval,
             ),
             led=led,
+            nudge=store.nudge,
             synced=self._observe_sync,
             known=self._observe_jobs,
             metrics=self._metrics,

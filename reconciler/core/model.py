@@ -415,11 +415,13 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """One field of a job that stands somewhere otherwise than it is declared.
+    """One field of a job, an Application or a freeze window that stands somewhere otherwise than it is declared.
 
     Attributes:
+        key: of the job; of anything else its name, and no Api.
+        kind: ``job``, ``Application`` or ``freeze window``.
         where: ``store`` or ``scheduler``.
-        field: as in a plan; empty where the job as a whole is missing, surplus or unreadable.
+        field: as in a plan; empty where all of it is missing, surplus or unreadable.
         found: what stands there; ``None`` where nothing does.
         declared: what should; ``None`` where nothing should.
         put_back: whether it was mended in the same pass.
@@ -431,6 +433,12 @@ class Drift:
     found: str | None = None
     declared: str | None = None
     put_back: bool = True
+    kind: str = "job"
+
+    @property
+    def name(self) -> str:
+        """What people call it: ``app/api``, ``Application app``, ``freeze window easter``."""
+        return str(self.key) if self.kind == "job" else f"{self.kind} {self.key.application}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -591,6 +599,7 @@ class Lease:
         accounted_from: slots after this instant are accounted for: when somebody led for the first time.
         accounted_until: every slot up to this instant has its record.
         expired: whether the store's own clock was past ``expires_at`` when this was read.
+        nudges: how often somebody has asked the leader to read the source soon.
     """
 
     holder: str
@@ -600,6 +609,7 @@ class Lease:
     accounted_from: datetime
     accounted_until: datetime
     expired: bool = False
+    nudges: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -193,6 +193,7 @@ def encode_lease(lease: Lease) -> Document:
         "expiresAt": lease.expires_at,
         "accountedFrom": lease.accounted_from,
         "accountedUntil": lease.accounted_until,
+        "nudges": lease.nudges,
     }
 
 
@@ -380,6 +381,7 @@ def decode_lease(document: Document) -> Lease:
         accounted_from=instant(document, "accountedFrom"),
         accounted_until=instant(document, "accountedUntil"),
         expired=newer(flag, document, "expired", default=False),
+        nudges=whole(document, "nudges"),
     )
 
 

@@ -35,6 +35,7 @@ class Leadership:
         on_lead: told each time when we lead from now on, though we did not a moment ago; with the lease as it stands.
             Its ``accounted_until`` is from where on slots may lack their record.
         on_lost: told when we lead no more.
+        on_nudge: told when another process asks us, the leader, to read the source soon.
     """
 
     def __init__(  # noqa: PLR0913 - named where it is wired
@@ -47,6 +48,7 @@ class Leadership:
         accounted_until: Callable[[], datetime],
         on_lead: Callable[[Lease], None] = lambda _lease: None,
         on_lost: Callable[[str], None] = lambda _reason: None,
+        on_nudge: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -55,6 +57,7 @@ class Leadership:
         self._accounted_until = accounted_until
         self._on_lead = on_lead
         self._on_lost = on_lost
+        self._on_nudge = on_nudge
         self._held_until = timedelta.min  # by the steady clock
         self._leading = False  # as was told last
         self._resigned = False
@@ -123,6 +126,8 @@ class Leadership:
         if not self._leading and self.term is not None:
             self._leading = True
             self._on_lead(lease)
+        elif before is not None and lease.nudges != before.nudges:
+            self._on_nudge()
 
     def _notice_the_end(self) -> None:
         if self._leading and self.term is None:

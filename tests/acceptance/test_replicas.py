@@ -1,5 +1,7 @@
 """Several ``reconciler run`` on one store: one leads, the others stand by warm and take over; on both stores."""
 
+import hmac
+import json
 import signal
 import time
 
@@ -7,6 +9,7 @@ import pytest
 
 from tests.acceptance.command import eventually
 from tests.acceptance.conftest import compare
+from tests.integration.repositories import Repository
 
 TOKEN = "made-up-token-of-a-test"
 
@@ -56,6 +59,31 @@ def test_a_standby_knows_the_jobs_and_makes_a_run_that_is_triggered_there(world,
     standby.wait_for("run", job="shop/yearly", outcome="succeeded")
     assert len(target.of("shop/yearly")) == 1
     assert leader.get(answered.json()["href"]).json()["status"] == "succeeded"
+
+
+def test_a_hook_at_a_standby_has_the_leader_read_the_source(world, target):
+    secret = "a-secret-of-a-test-that-is-long-enough"
+    world.env |= {"RECONCILER_HOOK_SECRET": secret, "RECONCILER_INTERVAL": "1h"}
+    declared = world.declare("shop", {"name": "yearly", "schedule": "@yearly"}).read_text()
+    repository = Repository(world.path / "jobs.git")
+    repository.write("Begin", {"shop.yaml": declared})
+    world.folder = repository.url
+    leader, standby = world.start(), world.start()
+    repository.write("Add another", {"late.yaml": declared.replace("shop", "late")})
+    body = json.dumps({"ref": "refs/heads/main", "after": repository.head()}).encode()
+    signature = hmac.new(secret.encode(), body, "sha256").hexdigest()
+    answered = standby.post(
+        "/hooks/git",
+        content=body,
+        headers={
+            "X-Hub-Signature-256": f"sha256={signature}",
+            "X-GitHub-Event": "push",
+            "Content-Type": "application/json",
+        },
+    )
+    assert answered.status_code == 202, answered.text
+    eventually(lambda: leader.get("/api/v1/cronjobs/late/yearly").status_code == 200)
+    assert standby.get("/readyz").status_code == 200
 
 
 def test_a_leader_that_is_killed_is_followed_within_eight_seconds_and_no_slot_is_lost(world, pair, target):

@@ -328,3 +328,15 @@ async def test_the_ids_of_runs_from_an_instant_on_whatever_became_of_them(store)
     assert await store.run_ids(since) == {run.id for run in runs[2:]}
     assert await store.run_ids(since + timedelta(milliseconds=1)) == {run.id for run in runs[3:]}
     assert await store.run_ids(START + LONG) == frozenset()
+
+
+async def test_a_nudge_is_seen_with_the_next_renewal_and_changes_nothing_else(store):
+    await store.nudge()
+    assert await store.lease() is None
+    first = await store.lead("a", LONG, START)
+    await store.nudge()
+    await store.nudge()
+    nudged = await store.lease()
+    assert nudged == replace(first, nudges=2)
+    renewed = await store.lead("a", LONG, MARK)
+    assert (renewed.nudges, renewed.accounted_until) == (2, MARK)

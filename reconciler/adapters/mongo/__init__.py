@@ -319,6 +319,11 @@ class MongoStore:
         with self._translated():
             await self._collection("leases").update_one(ours, leading.resigning(accounted_until))
 
+    async def nudge(self) -> None:
+        """Ask whoever leads to read the source soon."""
+        with self._translated():
+            await self._collection("leases").update_one(leading.THE_LEASE, leading.NUDGING)
+
     # --- runs
 
     async def claim(self, runs: Sequence[Run], *, term: int | None = None) -> frozenset[str]:

@@ -36,6 +36,7 @@ def taking(process_id: str, span: timedelta, accounted_until: datetime) -> list[
                 "expiresAt": _where(
                     {"$or": ["$takes", "$renews"]}, {"$add": ["$$NOW", span // _MILLISECOND]}, "$expiresAt"
                 ),
+                "nudges": {"$ifNull": ["$nudges", 0]},
                 "accountedFrom": {"$ifNull": ["$accountedFrom", accounted_until]},
                 "accountedUntil": _where("$renews", accounted_until, {"$ifNull": ["$accountedUntil", accounted_until]}),
             }
@@ -51,6 +52,9 @@ def _where(condition: object, this: object, otherwise: object) -> Document:
 def resigning(accounted_until: datetime) -> list[Document]:
     """Leave the lease to whoever comes first."""
     return [{"$set": {"holder": "", "expiresAt": "$$NOW", "accountedUntil": accounted_until}}]
+
+
+NUDGING: Document = {"$inc": {"nudges": 1}}
 
 
 def under(term: int) -> Document:

@@ -331,6 +331,10 @@ class SqliteStore:
         """Give the lease up, if it is ours, so that another process can take it at once."""
         await self._write(lambda c: leading.resign(c, process_id, accounted_until))
 
+    async def nudge(self) -> None:
+        """Ask whoever leads to read the source soon."""
+        await self._write(leading.nudge)
+
     # --- runs
 
     async def claim(self, runs: Sequence[Run], *, term: int | None = None) -> frozenset[str]:

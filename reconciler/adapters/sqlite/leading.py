@@ -78,6 +78,15 @@ def resign(connection: sqlite3.Connection, process_id: str, accounted_until: dat
         _write(connection, replace(lease, holder="", expires_at=now, accounted_until=accounted_until), timedelta(0))
 
 
+def nudge(connection: sqlite3.Connection) -> None:
+    """Count a nudge; who leads until when is left as it is."""
+    found = connection.execute(_READ).fetchone()
+    if found is not None:
+        lease = decoded(records.decode_lease, [found[:2]])[0]
+        document = row(records.encode_lease(replace(lease, nudges=lease.nudges + 1)))["document"]
+        connection.execute("UPDATE leases SET document = ? WHERE id = 'leader'", (document,))
+
+
 def _write(connection: sqlite3.Connection, lease: Lease, span: timedelta) -> None:
     span_ms = span // timedelta(milliseconds=1)
     lasting = {"term": lease.term, "boot": _boot(), "expires_ms": _steady_ms() + span_ms, "span_ms": span_ms}

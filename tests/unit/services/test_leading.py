@@ -78,13 +78,17 @@ class Side:
     """One process, and what it was told."""
 
     def __init__(self, store, time, name):
-        self.told, self.mark = [], None
+        self.told, self.mark, self.nudged = [], None, 0
         self.leadership = Leadership(
             store=store, clock=time, process_id=name, span=SPAN,
             accounted_until=lambda: self.mark or time.now(),
             on_lead=lambda lease: self.told.append(("leads", lease.term, lease.accounted_until)),
             on_lost=lambda reason: self.told.append(("lost", reason)),
+            on_nudge=self.nudge,
         )  # fmt: skip
+
+    def nudge(self):
+        self.nudged += 1
 
     @property
     def term(self):
@@ -246,3 +250,13 @@ async def test_who_never_led_resigns_nothing(one, two, store):
     await two.step()
     await two.leadership.resign()
     assert store.standing.holder == "one"
+
+
+async def test_the_leader_is_told_of_each_nudge_once(one, two, store):
+    await one.step()
+    await two.step()
+    store.standing = replace(store.standing, nudges=3)
+    await one.step()
+    await one.step()
+    await two.step()
+    assert (one.nudged, two.nudged) == (1, 0)
