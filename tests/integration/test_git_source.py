@@ -710,6 +710,26 @@ async def test_what_ssh_says_is_the_reason(data, tmp_path, monkeypatch, said, ad
     assert "make sure" not in str(failed.value)
 
 
+@pytest.mark.parametrize("told", ["configuration", "GIT_SSH_COMMAND", "GIT_SSH", "nothing"])
+async def test_ssh_is_started_as_the_operator_says(data, tmp_path, home, monkeypatch, told):
+    own = program(tmp_path / "own", 'echo "the operator\'s own" >&2', "exit 255")
+    usual = program(tmp_path / "usual", 'echo "the usual: $*" >&2', "exit 255").rename(tmp_path / "usual" / "ssh")
+    monkeypatch.setenv("PATH", str(usual.parent), prepend=os.pathsep)
+    if told == "configuration":
+        (home / ".gitconfig").write_text(f"[core]\n\tsshCommand = {own}\n")
+    elif told != "nothing":
+        monkeypatch.setenv(told, str(own))
+    source = source_at("git+ssh://git@example.com/repo.git?ref=main", data)
+
+    with pytest.raises(SourceUnavailableError, match="BatchMode=yes" if told == "nothing" else "the operator's own"):
+        await source.fetch({})
+    before = source.started
+    with pytest.raises(SourceUnavailableError):
+        await source.fetch({})
+
+    assert source.started - before == 1
+
+
 @pytest.mark.parametrize("place", ["fetched", "in place"])
 async def test_a_repository_of_another_user_is_told_with_what_to_do(repository, data, tmp_path, monkeypatch, place):
     work = tmp_path / "work"

@@ -24,6 +24,8 @@ from reconciler.errors import SourceError, SourceUnavailableError
 
 _MOST_SAID = 8192  # bytes of what git complains that are kept
 _STEP = 0.5  # seconds between looks of a watch
+_ASKING = 10.0  # seconds
+_SSH = "ssh -oBatchMode=yes -oConnectTimeout=10"
 _PROGRESS = re.compile(r"(remote: )?([A-Z][a-z]+ [a-z]+: +\d+(%|,|$)|Total \d+ \(delta )")
 TOKEN_VARIABLE = "RECONCILER_GIT_TOKEN"  # noqa: S105 - the name of a variable
 
@@ -67,6 +69,7 @@ class Git:
         self._token = token
         self._running: subprocess.Popen[bytes] | None = None
         self._stopped = False
+        self._asked: dict[str, str] | None = None
         self.started = 0
 
     def stop(self) -> None:
@@ -176,8 +179,8 @@ class Git:
         }
         if network is None:  # a fetch itself may need what the filter left out: the server sends deltas against it
             kept["GIT_NO_LAZY_FETCH"] = "1"
-        if "GIT_SSH" not in kept:
-            kept.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=10")
+        if network is not None and scheme == "ssh" and not kept.keys() & {"GIT_SSH", "GIT_SSH_COMMAND"}:
+            kept |= self._ssh()
         settings = [*_SAFE.items(), *self._config.items(), *(network or {}).items()]
         if network is not None and self._token and scheme in ("http", "https"):
             host = f"{scheme}://{urlsplit(self._url).netloc}"
@@ -187,6 +190,13 @@ class Git:
         for number, (name, value) in enumerate(settings):
             kept |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
         return kept
+
+    def _ssh(self) -> dict[str, str]:
+        """How ssh is started where the operator's configuration of git does not say it. That is asked once."""
+        if self._asked is None:
+            code, _, _ = self.run("config", "--get", "core.sshCommand", within=_ASKING, allowed=None)
+            self._asked = {} if code == 0 else {"GIT_SSH_COMMAND": _SSH}
+        return self._asked
 
     def clean(self, said: str) -> str:
         """The lines of a complaint, without progress, control characters and credentials."""
