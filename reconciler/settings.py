@@ -101,7 +101,9 @@ class Settings(BaseSettings):
         description="Shared secret, 32 bytes or more, that signs POST /hooks/git; without it the address refuses.",
     )
     git_token: SecretStr | None = Field(
-        default=None, description="Access token for a repository over HTTPS, instead of git's own credential helpers."
+        default=None,
+        description="Access token for a repository over HTTPS (over plain HTTP only on this machine), "
+        "instead of git's own credential helpers.",
     )
     verify_signatures: str | None = Field(
         default=None,

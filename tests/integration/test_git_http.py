@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import pytest
 
-from reconciler.errors import SourceUnavailableError
+from reconciler.errors import SettingsError, SourceUnavailableError
 from tests.integration.repositories import ENVIRONMENT, Repository, source_at
 
 TOKEN = "a-token-for-tests"
@@ -170,3 +170,10 @@ async def test_the_token_is_written_nowhere(tmp_path, smart):
 
     written = [path for path in tmp_path.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
     assert written == []
+
+
+async def test_over_plain_http_to_another_machine_the_token_is_refused_before_anything_is_asked(tmp_path):
+    with pytest.raises(SettingsError, match="https only"):
+        source_at("git+http://git.example.com/repo.git?ref=main", tmp_path / "data", token=TOKEN)
+
+    source_at("git+http://git.example.com/repo.git?ref=main", tmp_path / "data")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from reconciler.adapters.git import history
-from reconciler.adapters.git.address import GitAddress
+from reconciler.adapters.git.address import GitAddress, check_token
 from reconciler.adapters.git.command import Git, in_place
 from reconciler.adapters.git.listing import Listing, listing_of
 from reconciler.adapters.git.mirror import Mirror
@@ -59,13 +59,13 @@ class GitSource:
         address: what is read.
         data_dir: where the copy of a remote repository is kept.
         interval: seconds between polls.
-        token: for the login over HTTPS.
+        token: for the login over HTTPS; over plain HTTP only on this machine.
         allowed_signers: only commits that somebody in this file has signed are read; see ssh-keygen(1).
         limits: what it may cost.
         sleep: waits; a test's own does not.
 
     Raises:
-        SettingsError: the file of signers cannot be read.
+        SettingsError: the file of signers cannot be read, or the token would be sent unencrypted.
     """
 
     def __init__(  # noqa: PLR0913 - named where it is wired
@@ -79,6 +79,8 @@ class GitSource:
         limits: Limits | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        if token:
+            check_token(address)
         self._address = address
         self._interval = interval
         self._limits = limits or Limits()

@@ -9,6 +9,7 @@ import os.path
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
@@ -48,6 +49,28 @@ class GitAddress:
     def name(self) -> str:
         """For people: ``https://host/repo.git@main:manifests``."""
         return f"{self.local or self.url}@{self.ref}{f':{self.path}' if self.path else ''}"
+
+
+def check_token(address: GitAddress) -> None:
+    """Refuse to send a token where anybody on the way could read it.
+
+    Raises:
+        SettingsError: the repository is reached over plain HTTP, and not on this machine.
+    """
+    parts = urlsplit(address.url)
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise SettingsError(
+            f"RECONCILER_GIT_TOKEN is sent over https only, and git+http://{parts.hostname} is not encrypted; "
+            "write git+https://…, or unset the token"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a host is this machine, whatever names are resolved to (RFC 6761, section 6.3)."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def address_of(text: str, ref: str | None) -> GitAddress | None:

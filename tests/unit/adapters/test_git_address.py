@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.adapters.git.address import address_of
+from reconciler.adapters.git.address import address_of, check_token
 from reconciler.errors import SettingsError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -269,3 +269,31 @@ def test_the_name_for_people_says_ref_and_path():
     assert address is not None
     for part in ("example.com/repo.git", "main", "manifests"):
         assert part in address.name
+
+
+@pytest.mark.parametrize("host", ["example.com", "10.0.0.1:8080", "localhost.example.com", "[2001:db8::1]"])
+def test_a_token_is_never_sent_over_plain_http(host):
+    address = address_of(f"git+http://{host}/repo.git", "main")
+
+    assert address is not None
+    with pytest.raises(SettingsError, match=r"https only.*git\+https://"):
+        check_token(address)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/repo.git",
+        "http://localhost:3000/repo.git",
+        "http://127.0.0.1:3000/repo.git",
+        "http://127.1.2.3/repo.git",
+        "http://[::1]:3000/repo.git",
+        "ssh://git@example.com/repo.git",
+        "file:///srv/repo.git",
+    ],
+)
+def test_a_token_may_be_sent_encrypted_and_on_this_machine(url):
+    address = address_of(f"git+{url}", "main")
+
+    assert address is not None
+    check_token(address)
