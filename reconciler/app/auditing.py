@@ -124,7 +124,7 @@ async def _world(store: Store, span: Span, target: str | None, retention: Retent
         kind = "Application" if api is None else "job"
         names = {key.application for key in everything} if api is None else {str(key) for key in everything}
         raise NotFoundError(f"there is no {kind} {target}{did_you_mean(target, names)}")
-    states = await store.applications()
+    states = await store.applications(lambda name, why: damaged.append(f"{name}: {why}"))
     running = await store.unfinished()
     plain = {key: stored.job for key, stored in jobs.items()}
     return _World(

@@ -167,6 +167,12 @@ async def test_a_failure_is_counted_when_it_comes():
     keeping.cancel()
 
 
+async def test_a_pause_that_cannot_be_read_holds_up_nothing():
+    house = House(limit=1)
+    house.store.damaged["pauses"] = {"odd": "until is missing"}
+    assert len(await house.ends(FAILED)) == 1
+
+
 async def test_a_bug_is_logged_and_ends_nothing(caplog):
     house = House(limit=1)
     house.store.pauses = None
