@@ -1,6 +1,8 @@
-"""``python -m tests.faults``: a whole campaign, its report, and exit 1 where a promise was broken.
+"""``python -m tests.faults [takeovers]``: a whole campaign or the drill, its report, exit 1 where a promise was broken.
 
-SLOTS, FAULTS, SECONDS, SEED, REPLICAS and LEASE say how much of what; REPORT names a file for the report as JSON.
+SLOTS, FAULTS, SECONDS, SEED, REPLICAS and LEASE say how much of what; KILLS and HANDOVERS likewise for the drill.
+REPORT names a file for the report as JSON, KEEP a folder for every log.
+
 Forbidden here: everything but asking and telling.
 """
 
@@ -12,13 +14,14 @@ import os
 import sys
 from pathlib import Path
 
-from tests.faults import campaign, report
+from tests.faults import campaign, report, takeovers
 from tests.faults.oracle import judge
 
 
 def main() -> int:
     """Run it; the exit code."""
-    told = asyncio.run(campaign.run(campaign.Options.from_environment()))
+    what = takeovers.run if sys.argv[1:] == ["takeovers"] else campaign.run
+    told = asyncio.run(what(campaign.Options.from_environment()))
     verdict = judge(told.evidence)
     print(report.table(told, verdict))  # noqa: T201 - the report is what is asked for
     if path := os.environ.get("REPORT"):

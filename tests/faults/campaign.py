@@ -107,7 +107,7 @@ async def begin(world: World, watch: Watch) -> None:
     """Wait until calls are made and every replica has shown life."""
 
     def has_begun() -> bool:
-        named = all(not watch.process_of(replica).startswith("pid") for replica in world.replicas)
+        named = all(watch.is_named(replica) for replica in world.replicas)
         return named and world.calls.exists() and world.calls.stat().st_size > 0
 
     if not await watch.until(has_begun, _START):
@@ -138,10 +138,10 @@ async def _tell(injector: Injector, world: World) -> None:
         print(said, file=sys.stderr, flush=True)  # noqa: T201 - somebody waits for minutes
 
 
-async def end(world: World, watch: Watch, injector: Injector, options: Options) -> Evidence:
+async def end(world: World, watch: Watch, injector: Injector, options: Options, patience: float = _CALM) -> Evidence:
     """Let it calm down, stop everything, and collect what there is."""
     until = time.time()
-    await _calm(watch, until)
+    await _calm(watch, until, patience)
     await world.settle()
     jobs = await watch.store.jobs()
     return Evidence(
@@ -150,7 +150,7 @@ async def end(world: World, watch: Watch, injector: Injector, options: Options) 
         until=until,
         runs=await records(watch.store),
         calls=calls.read(world.calls),
-        faults=sorted(injector.done, key=lambda fault: fault.began),
+        faults=injector.faults(),
         tenures=tuple(watch.tenures),
         troubles=world.troubles(),
         takeover=options.lease + 3,
@@ -158,10 +158,10 @@ async def end(world: World, watch: Watch, injector: Injector, options: Options) 
     )
 
 
-async def _calm(watch: Watch, until: float) -> None:
+async def _calm(watch: Watch, until: float, patience: float) -> None:
     """Wait until every slot up to an instant has its record, as far as the product knows, and every run its end."""
-    while time.time() < until + _CALM:
-        await asyncio.sleep(1)
+    while time.time() < until + patience:
+        await asyncio.sleep(0.5)
         lease = watch.lease
         if lease is not None and lease.accounted_until.timestamp() < until:
             continue

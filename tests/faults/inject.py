@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 from tests.faults.evidence import Fault
@@ -65,7 +67,15 @@ class Injector:
         if leader and leading is not None:
             return leading
         free = [one for one in self._world.replicas if not one.busy.locked() and one is not leading]
-        return self._random.choice(free or self._world.replicas)
+        alive = [one for one in free if self._watch.is_named(one)]
+        return self._random.choice(alive or free or self._world.replicas)
+
+    def faults(self) -> Sequence[Fault]:
+        """What has been done, in order; processes that showed life only later have their names."""
+        named = (
+            replace(fault, victims=frozenset(self._watch.named(one) for one in fault.victims)) for fault in self.done
+        )
+        return sorted(named, key=lambda fault: fault.began)
 
     async def kill(self, replica: Replica, *, down: float, label: str = "") -> None:
         """``kill -9``, and start it again a while after."""

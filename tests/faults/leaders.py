@@ -42,14 +42,24 @@ class Change:
     disturbed: bool
 
 
-def explains(run: Run, evidence: Evidence) -> bool:
-    """Whether anything had happened, between a run's claim and its end, to its process or to the database."""
+def explains(run: Run, calls: Sequence[Call], evidence: Evidence) -> bool:
+    """Whether anything had happened, between a run's claim and its end, to its processes or to the database.
+
+    A run that was taken over names its new owner; who claimed it is whoever led then, and who called it signed the call.
+    """
     began = run.claimed_at.timestamp() - _TOUCH
     ended = (run.finished_at or run.claimed_at).timestamp() + _TOUCH
+    processes = {run.owner, *(call.sender for call in calls), _ruling(evidence, run.claimed_at.timestamp())}
     return any(
-        fault.began <= ended and fault.ended >= began and (not fault.victims or run.owner in fault.victims)
+        fault.began <= ended and fault.ended >= began and (not fault.victims or fault.victims & processes)
         for fault in evidence.faults
     )
+
+
+def _ruling(evidence: Evidence, at: float) -> str:
+    """Who held the lease at an instant, as far as is known."""
+    before = [tenure.holder for tenure in evidence.tenures if tenure.began <= at]
+    return before[-1] if before else ""
 
 
 def usurpations(evidence: Evidence) -> Iterator[str]:

@@ -18,7 +18,7 @@ from tests.faults.evidence import Evidence
 from tests.faults.jobs import Declared
 from tests.faults.leaders import Change, changes, explains, usurpations
 
-SLACK = 2.0  # seconds beyond a deadline: a claim is written first, and a machine under load takes its time
+SLACK = 5.0  # seconds beyond a deadline: a claim is written first, and a machine under load takes its time
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def _recorded(runs: Iterable[Run], jobs: Mapping[str, Declared]) -> dict[tuple[s
 def _run(run: Run, job: Declared, calls: Sequence[Call], evidence: Evidence) -> Iterator[Breach]:
     """One record against the calls that bear its id."""
     name = f"{job.key} at {run.slot.timestamp():.3f} ({run.id}, {run.outcome.value})"
-    excused = explains(run, evidence)
+    excused = explains(run, calls, evidence)
     if run.outcome is Outcome.RUNNING:
         yield Breach("open", f"{name} has no end")
     if run.outcome in (Outcome.SKIPPED, Outcome.MISSED) and calls:
@@ -140,7 +140,8 @@ def _run(run: Run, job: Declared, calls: Sequence[Call], evidence: Evidence) -> 
         yield Breach("duplicated", f"{name} was called {len(calls)} times")
     if not job.at_most_once and _repeats(calls) and not excused:
         yield Breach("unexplained", f"{name} was called {len(calls)} times, and nothing had happened")
-    if calls and (late := calls[0].at - run.slot.timestamp()) > job.deadline + job.jitter + SLACK:
+    late = calls[0].at - run.slot.timestamp() if calls else 0
+    if late > job.deadline + job.jitter + SLACK and not excused:  # what was claimed in time may have been held up
         yield Breach("late", f"{name} was called after {late:.1f} s")
     if calls and calls[0].at < run.slot.timestamp():
         yield Breach("early", f"{name} was called {run.slot.timestamp() - calls[0].at:.3f} s before")

@@ -35,7 +35,7 @@ def table(told: Told, verdict: Verdict) -> str:
     for title, key in (("faults", "faults"), ("slots that", "outcomes"), ("broken", "broken")):
         rows += [("", "")] + [(f"{title}: {name}", str(count)) for name, count in _figures(told, verdict)[key].items()]
     width = max(len(name) for name, _ in rows)
-    lines = [f"{name:<{width}}  {value:>12}".rstrip() for name, value in rows]
+    lines = [f"{name:<{width}}  {value:>22}".rstrip() for name, value in rows]
     return "\n".join([*lines, "", *_breaches(verdict)])
 
 
@@ -76,8 +76,15 @@ def _figures(told: Told, verdict: Verdict) -> dict[str, Any]:
 def _changes(name: str, found: Sequence[Change]) -> dict[str, str]:
     """Those that nothing else disturbed."""
     clear = sorted(change.seconds for change in found if not change.disturbed)
-    told = f"{median(clear):.2f} s, most {clear[-1]:.2f} s" if clear else "none"
-    return {f"{name} ({len(clear)} undisturbed of {len(found)})": told}
+    calls = sorted(change.to_call for change in found if not change.disturbed and change.to_call is not None)
+    return {
+        f"{name} ({len(clear)} undisturbed of {len(found)})": _spread(clear),
+        f"{name}, to the first call": _spread(calls),
+    }
+
+
+def _spread(seconds: Sequence[float]) -> str:
+    return f"{median(seconds):.2f} s, most {seconds[-1]:.2f} s" if seconds else "none"
 
 
 def _lateness(sorted_seconds: Sequence[float]) -> dict[str, str]:

@@ -169,7 +169,7 @@ def test_a_second_record_of_one_slot_is_surplus():
     assert promises(evidence(ONCE, runs, [call_of(run) for run in runs[:2]])) == ["surplus"]
 
 
-@pytest.mark.parametrize(("after", "promise"), [(-0.5, "early"), (63.0, "late")])
+@pytest.mark.parametrize(("after", "promise"), [(-0.5, "early"), (66.0, "late")])
 def test_a_call_comes_between_its_slot_and_its_deadline(after, promise):
     runs = [first(), second()]
     assert promises(evidence(ONCE, runs, [call_of(runs[0], after), call_of(runs[1])])) == [promise]

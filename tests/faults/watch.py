@@ -17,6 +17,7 @@ from tests.faults.evidence import Tenure
 from tests.faults.world import Replica, World
 
 _LOOK = 0.05  # seconds between two looks at the lease
+_UNNAMED = "pid "
 _NAMES = 10  # looks for one at the processes
 
 
@@ -70,7 +71,16 @@ class Watch:
 
     def process_of(self, replica: Replica) -> str:
         """The id of the process that lives in a replica now; its number where it has shown no life yet."""
-        return self._ids.get(replica.pid, f"pid {replica.pid}")
+        return self.named(f"{_UNNAMED}{replica.pid}")
+
+    def is_named(self, replica: Replica) -> bool:
+        """Whether the process in a replica has shown life."""
+        return not self.process_of(replica).startswith(_UNNAMED)
+
+    def named(self, process: str) -> str:
+        """The id of a process that was known by its number alone, if it is known by now."""
+        number = process.removeprefix(_UNNAMED)
+        return self._ids.get(int(number), process) if number != process else process
 
     async def until(self, question: Callable[[], object], within: float) -> bool:
         """Wait until something is true; whether it has become so."""

@@ -1,0 +1,89 @@
+"""The short form of the campaign, and proof that it would notice: each protection is taken away once.
+
+Nothing here judges how long something takes, so that a slow machine changes nothing.
+"""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.faults import campaign
+from tests.faults.campaign import Options
+from tests.faults.faults import Kind, plan
+from tests.faults.inject import Injector
+from tests.faults.jobs import CROWDED, Declared, mixed
+from tests.faults.oracle import Verdict, judge
+from tests.faults.watch import Watch
+from tests.faults.world import World
+
+LEASE = 1.0
+KINDS = (Kind.KILL, Kind.TRAP, Kind.STOP, Kind.TERMINATE, Kind.NETWORK, Kind.DATABASE)
+PATIENCE = 30.0
+
+pytestmark = pytest.mark.usefixtures("mongodb_server")  # skips where there is none; the campaign starts its own
+
+
+def judged(evidence) -> Verdict:
+    return judge(replace(evidence, takeover=None, handover=None))
+
+
+async def test_every_slot_has_one_outcome_whatever_fails(tmp_path):
+    options = Options(seconds=12, faults=8, replicas=2, lease=LEASE)
+    world = World(tmp_path, mixed(20), replicas=2, settings=campaign.settings(options))
+    told = await campaign.take_place(world, plan(options.seed, options.faults, options.seconds, KINDS), options)
+    verdict = judged(told.evidence)
+    assert verdict.breaches == []
+    assert verdict.slots >= 200
+    assert {fault.kind for fault in told.evidence.faults} >= {"kill", "stop", "terminate", "network", "database"}
+
+
+async def lived_through(folder: Path, jobs, without: str, what) -> Verdict:
+    """Two replicas that lack these protections, to which something happens."""
+    options = Options(replicas=2, lease=LEASE)
+    settings = {**campaign.settings(options), "FAULTS_WITHOUT": without}
+    world = World(folder, jobs, replicas=2, settings=settings)
+    async with world, Watch(world) as watch:
+        await campaign.begin(world, watch)
+        injector = Injector(world, watch, span=LEASE)
+        await what(injector, watch)
+        return judged(await campaign.end(world, watch, injector, options, patience=5))
+
+
+PLAIN = [Declared(application="app", api=f"job{number}", every=1, method="POST") for number in range(5)]
+
+
+async def quiet(_: Injector, __: Watch) -> None:
+    await asyncio.sleep(3)
+
+
+async def test_without_a_term_it_is_seen_that_two_lead(tmp_path):
+    verdict = await lived_through(tmp_path, PLAIN, "term", quiet)
+    assert verdict.count("usurped")
+    assert not verdict.count("duplicated")  # the claim still stands between them
+
+
+async def test_without_a_claim_either_it_is_seen_that_calls_are_made_twice(tmp_path):
+    verdict = await lived_through(tmp_path, PLAIN, "term,claim", quiet)
+    assert verdict.count("duplicated")
+
+
+WAITING = [
+    Declared(application=CROWDED, api=f"job{number}", every=2, method="POST", path="/slow/500", policy="Allow")
+    for number in range(40)
+]
+
+
+async def cut_off(injector: Injector, watch: Watch) -> None:
+    """The leader, behind whose calls others wait, hears nothing of the database until another one leads."""
+    assert await watch.until(watch.leader, PATIENCE)
+    terms = len(watch.tenures)
+    await injector.disturb(watch.leader(), "stalled", 4 * LEASE)
+    assert await watch.until(lambda: len(watch.tenures) > terms, PATIENCE)
+
+
+@pytest.mark.parametrize("without", ["", "deadline"], ids=["with its deadline", "without its deadline"])
+async def test_without_a_deadline_it_is_seen_that_a_deposed_leader_goes_on(tmp_path, without):
+    verdict = await lived_through(tmp_path, WAITING, without, cut_off)
+    assert bool(verdict.count("usurped")) is (without == "deadline")
