@@ -19,7 +19,7 @@ from reconciler.cli.console import STATUS_STYLES, Cell, Output, OutputOption
 from reconciler.cli.options import StoreOption
 from reconciler.core import views
 from reconciler.core.completion import completed_at
-from reconciler.core.drift import describe
+from reconciler.core.drift import describe, key_of
 from reconciler.core.instants import absolute, read_instant, relative, span
 from reconciler.core.model import Cause, Drift, Job, JobKey, Outcome, Run, RunQuery, StopKind, StoredJob, SyncReport
 from reconciler.core.pauses import ends_in_words
@@ -107,7 +107,8 @@ def drift_text(drift: views.DriftView) -> str:
     """One field that stands otherwise than declared."""
     return describe(
         Drift(
-            key=JobKey.parse(drift.job),
+            key=key_of(drift.job),
+            kind=drift.kind,
             where=drift.where,
             field=drift.field,
             found=drift.found,
@@ -351,7 +352,7 @@ def _sync_row(report: SyncReport, now: datetime) -> list[Cell]:
     told += [report.error] if report.error else []
     told += [f"held: {', '.join(report.held)}"] if report.held else []
     told += [f"{plural(len(report.kept), 'removal')} stopped"] if report.kept else []
-    told += [f"drift: {', '.join(sorted({str(one.key) for one in report.drift}))}"] if report.drift else []
+    told += [f"drift: {', '.join(sorted({one.name for one in report.drift}))}"] if report.drift else []
     changes = f"+{report.added} ~{report.changed} -{report.removed}"
     return [
         absolute(report.started_at.replace(microsecond=0)),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from reconciler.core.annotations import prune_of
 from reconciler.core.changes import Change, Plan
@@ -15,6 +15,8 @@ from reconciler.core.declared import DeclaredApplication
 from reconciler.core.desired import Desired
 from reconciler.core.model import ApplicationState, Commit, Era, JobKey, Problem, Retention, StoredJob
 from schemas.application import History
+
+_NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 def stored_jobs(
@@ -124,6 +126,12 @@ def _application_state(
         return replace(known, held=True, problems=reasons, since=turn.at, revision=turn.revision)
     if declared is None:
         return ApplicationState(name=name, held=held, problems=reasons, since=turn.at, revision=turn.revision)
+    state = declared_state(name, declared)
+    return replace(state, held=held, problems=reasons, since=turn.at, revision=turn.revision)
+
+
+def declared_state(name: str, declared: DeclaredApplication) -> ApplicationState:
+    """What an Application's manifest says of it, and nothing of when."""
     spec = declared.manifest.spec
     return ApplicationState(
         name=name,
@@ -133,10 +141,7 @@ def _application_state(
         suspend=spec.suspend,
         file=declared.file,
         line=declared.line,
-        held=held,
-        problems=reasons,
-        since=turn.at,
-        revision=turn.revision,
+        since=_NO_TIME,
         prune=prune_of(declared),
         history=_retention(spec.history),
     )

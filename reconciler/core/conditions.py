@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
 
+from reconciler.core.drift_beside import WINDOW
 from reconciler.core.model import ApplicationState, SyncReport
 from reconciler.core.plural import plural
 
@@ -70,7 +71,8 @@ def degraded(report: SyncReport, application: str) -> str:
 
 
 def _drifted(report: SyncReport, application: str) -> str:
-    keys = sorted({str(one.key) for one in report.drift if not one.put_back and one.key.application == application})
+    ours = (one for one in report.drift if one.key.application == application and one.kind != WINDOW)
+    keys = sorted({one.name for one in ours if not one.put_back})
     return f"not as declared: {', '.join(keys)}" if keys else ""
 
 

@@ -1,5 +1,7 @@
 """What stands in the store otherwise than it was declared: jobs edited, removed or made by hand, damaged records.
 
+Applications and freeze windows are looked at in ``core.drift_beside``.
+
 That a job was edited shows in its digest: it is not that of what the job says. A digest of another form comes from
 another version of the reconciler and proves nothing, so whoever changes what ``core.inherit.digest`` covers gives it
 another form, too (a prefix, another length). Forbidden here: finding the scheduler's drift (its adapter does), and
@@ -61,7 +63,12 @@ def _edited(stored: Mapping[JobKey, StoredJob], desired: Desired, *, same_revisi
         if declared is not None:
             yield from _field_by_field(known.job, declared)
         elif same_revision or key.application in desired.held:  # else it goes, for its manifest is gone
-            yield Drift(key=key, where=_STORE, found=EDITED, put_back=False)
+            yield Drift(key=key, where=_STORE, found=EDITED, put_back=_may_go(key, desired))
+
+
+def _may_go(key: JobKey, desired: Desired) -> bool:
+    """Whether what nobody declares is removed: not where its manifest may be there, and cannot be read."""
+    return key.application not in desired.held and not desired.broken
 
 
 def _field_by_field(job: Job, declared: Job) -> Iterator[Drift]:
@@ -88,24 +95,35 @@ def _missing_and_surplus(
             yield Drift(key=key, where=_STORE, found=SURPLUS)
 
 
+def key_of(record: str) -> JobKey:
+    """The job that a record would be of, by its id; one that names no job has no Api."""
+    application, _, api = record.partition("/")
+    return JobKey(application, api)
+
+
 def _damaged(damaged: Mapping[str, str], desired: Desired) -> Iterator[Drift]:
     for record, reason in damaged.items():
-        application, _, api = record.partition("/")
-        key = JobKey(application, api)
+        key = key_of(record)
         job = desired.jobs.get(key)
         yield Drift(
             key=key,
             where=_STORE,
             found=reason,
             declared=f"{job.file}:{job.line}" if job else None,
-            put_back=job is not None,
+            put_back=_may_go(key, desired) if job is None else key.application not in desired.held,
         )
 
 
 def describe(drift: Drift) -> str:
     """One difference in words: ``billing/nightly: timeout is "5s" in the store, declared is "30s"; put back``."""
-    ending = "put back" if drift.put_back else "left as it is"
-    return f"{drift.key}: {_difference(drift)}; {ending}"
+    mended = "removed" if is_stray(drift) else "put back"
+    return f"{drift.name}: {_difference(drift)}; {mended if drift.put_back else 'left as it is'}"
+
+
+def is_stray(drift: Drift) -> bool:
+    """Whether this is a record that cannot be read and that nobody declares: it goes."""
+    whole = drift.where == _STORE and not drift.field and drift.found is not None and drift.declared is None
+    return whole and drift.found not in (EDITED, SURPLUS)
 
 
 def _difference(drift: Drift) -> str:
@@ -118,7 +136,8 @@ def _difference(drift: Drift) -> str:
     if drift.found in (EDITED, SURPLUS):
         return f"was {drift.found} in the {drift.where}, and no manifest declares it"
     if drift.where == _STORE:
-        return f"cannot be read in the {drift.where}: {drift.found}"
+        nobody = ", and no manifest declares it" if drift.declared is None else ""
+        return f"cannot be read in the {drift.where}: {drift.found}{nobody}"
     should = "it is not declared" if drift.declared is None else f"declared is {_quoted(drift.declared)}"
     return f"is {_quoted(drift.found)} in the {drift.where}, {should}"
 

@@ -200,8 +200,10 @@ def without_digest(stored: Mapping[JobKey, StoredJob], edited: Collection[JobKey
     return {**stored, **cleared} if cleared else stored
 
 
-def leaving(plan: Plan, edited: Container[JobKey], stored: Mapping[JobKey, StoredJob]) -> Plan:
-    """The plan without what would only put back jobs that were edited, removed or made by hand.
+def leaving(
+    plan: Plan, edited: Container[JobKey], stored: Mapping[JobKey, StoredJob], windows: Container[str] = ()
+) -> Plan:
+    """The plan without what would only put back jobs and freeze windows that were edited, removed or made by hand.
 
     A job that the revision itself declares anew is changed all the same: its digest is not the one it was stored with.
     """
@@ -217,4 +219,8 @@ def leaving(plan: Plan, edited: Container[JobKey], stored: Mapping[JobKey, Store
             and known.job.digest != change.after.digest
         )
 
-    return replace(plan, changes=tuple(change for change in plan.changes if stays(change)))
+    return replace(
+        plan,
+        changes=tuple(change for change in plan.changes if stays(change)),
+        window_changes=tuple(change for change in plan.window_changes if change.window.name not in windows),
+    )

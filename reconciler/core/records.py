@@ -146,6 +146,7 @@ def encode_report(report: SyncReport) -> Document:
                 "found": None if drift.found is None else utf8(drift.found),
                 "declared": None if drift.declared is None else utf8(drift.declared),
                 "putBack": drift.put_back,
+                "kind": drift.kind,
             }
             for drift in report.drift
         ],
@@ -292,6 +293,7 @@ def _drift(document: Document) -> Drift:
         found=maybe(text, document, "found"),
         declared=maybe(text, document, "declared"),
         put_back=flag(document, "putBack"),
+        kind=newer(text, document, "kind", "job"),
     )
 
 

@@ -173,9 +173,10 @@ class WindowView(View):
 
 
 class DriftView(View):
-    """One field of a job that stood otherwise than declared."""
+    """One field of a job, an Application or a freeze window (``kind``) that stood otherwise than declared."""
 
     job: str
+    kind: str
     where: str
     field: str
     found: str | None = None

@@ -271,7 +271,7 @@ def _commit_view(commit: Commit | None) -> CommitView | None:
 
 def sync_view(report: SyncReport) -> SyncView:
     """A sync report."""
-    drift = tuple(DriftView(**_alike(DriftView, one), job=str(one.key)) for one in report.drift)
+    drift = tuple(DriftView(**_alike(DriftView, one), job=str(one.key).removesuffix("/")) for one in report.drift)
     return SyncView(**_alike(SyncView, report) | {"drift": drift, "commit": _commit_view(report.commit)})
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.core import drift as drifting
 from reconciler.core import plan as planning
 from reconciler.core.desired import Desired
+from reconciler.core.drift_beside import APPLICATION, WINDOW, found_beside
 from reconciler.core.model import (
     ApplicationState,
     Commit,
@@ -31,6 +32,7 @@ from reconciler.ports import Clock, Source, Store
 from reconciler.services.declarations import Declarations
 from reconciler.services.state import State, Writing
 
+JOB = "job"
 _INLINE_FILES = 50  # up to so many new files are parsed on the event loop itself: a few milliseconds
 log = logging.getLogger(__name__)
 
@@ -77,8 +79,10 @@ class Reconciliation:
         self._options = options or SyncOptions()
         self._declarations = Declarations(source.name, self._options.environment)
         self._state = State(store)
-        self._lock = asyncio.Lock()
+        self._reading = asyncio.Lock()  # of the source; held while it is slow, so that what is stored can be followed
+        self._lock = asyncio.Lock()  # of what is remembered
         self._renamed: dict[JobKey, JobKey] = {}
+        self._told: set[str] = set()
         self._settled: SyncReport | None = None
         self.plan: Plan | None = None
         self.checked_at: datetime | None = None
@@ -150,8 +154,10 @@ class Reconciliation:
         Raises:
             SourceError: the source cannot be read.
         """
-        async with self._lock:
-            await self._parse(await self._source.fetch(self._declarations.known))
+        async with self._reading:
+            snapshot = await self._source.fetch(self._declarations.known)
+            async with self._lock:
+                await self._parse(snapshot)
 
     async def sync(self, *, thorough: bool = False) -> SyncReport:
         """Make the store and the clock say what the source declares.
@@ -163,25 +169,32 @@ class Reconciliation:
             StoreError: the store is away or refuses. Nothing is lost: the next sync begins where this one ended.
             DeposedError: another process leads by now; nothing was written.
         """
-        async with self._lock:
+        async with self._reading:
             started = self._clock.now()
-            loaded = await self._state.load(anew=thorough)
             try:
                 snapshot = await self._source.fetch(self._declarations.known)
             except SourceError as error:
-                self._clock.align(self._state.jobs.values())
-                return await self._record(self._failed(started, str(error)))
-            if self._settled is not None and self._settled.revision == snapshot.revision and not loaded:
-                return await self._record(self._unchanged(started, self._settled))
-            self._settled = None
-            desired = await self._parse(snapshot)
-            self._state.share(desired)
-            drift = self._drift(desired, snapshot) if loaded else ()
-            self.plan = self._decide(desired, snapshot, drift)
-            changed = await self._apply(self.plan, desired, snapshot)
-            self._align(drift)
-            self._settled = self._report(started, snapshot, self.plan, drift, changed=changed)
-            return await self._record(self._settled)
+                async with self._lock:
+                    await self._state.load(anew=thorough)
+                    self._clock.align(self._state.jobs.values())
+                    return await self._record(self._failed(started, str(error)))
+            async with self._lock:
+                return await self._sync_to(snapshot, started, thorough=thorough)
+
+    async def _sync_to(self, snapshot: Snapshot, started: datetime, *, thorough: bool) -> SyncReport:
+        loaded = await self._state.load(anew=thorough)
+        if self._settled is not None and self._settled.revision == snapshot.revision and not loaded:
+            return await self._record(self._unchanged(started, self._settled))
+        self._settled = None
+        desired = await self._parse(snapshot)
+        self._state.share(desired)
+        drift = self._drift(desired, snapshot) if loaded or not self._options.self_heal else ()
+        self.plan = self._decide(desired, snapshot, drift)
+        drift = self._outcome(drift, self.plan)
+        changed = await self._apply(self.plan, desired, snapshot, drift)
+        self._align(drift)
+        self._settled = self._report(started, snapshot, self.plan, drift, changed=changed)
+        return await self._record(self._settled)
 
     async def _parse(self, snapshot: Snapshot) -> Desired:
         if len(snapshot.texts) <= _INLINE_FILES:
@@ -194,13 +207,35 @@ class Reconciliation:
         environment = self._options.environment or ""
         same = last is not None and (last.revision, last.environment) == (snapshot.revision, environment)
         stored = {} if last is None else self._state.jobs
-        found = drifting.found(stored, desired, self._state.damaged, same_revision=same)
+        damaged = self._state.damaged
+        found = drifting.found(stored, desired, damaged["jobs"], same_revision=same)
         kept = set(last.kept) if last is not None else set()
-        found = (*(one for one in found if one.declared is not None or str(one.key) not in kept), *self._clock.drift())
-        return tuple(replace(one, put_back=self._options.self_heal) for one in found)
+        found = tuple(one for one in found if one.declared is not None or str(one.key) not in kept)
+        beside = found_beside(
+            applications=self._state.applications,
+            windows=self._state.windows,
+            desired=desired,
+            damaged_applications=damaged["applications"],
+            damaged_windows=damaged["windows"],
+            same_revision=same,
+            left=[one for one in last.drift if not one.put_back] if last is not None else (),
+            kept=kept,
+        )
+        return (*found, *beside, *self._clock.drift())
+
+    def _outcome(self, drift: Sequence[Drift], plan: Plan) -> tuple[Drift, ...]:
+        """Drift as it is told: put back only where the plan does so."""
+        stays = {str(item.key) for item in plan.kept} | {f"{WINDOW} {name}" for name in plan.kept_windows}
+
+        def is_left(one: Drift) -> bool:
+            held = one.kind == JOB and one.where == "store" and one.key.application in plan.held
+            return not self._options.self_heal or held or (one.declared is None and one.name in stays)
+
+        return tuple(replace(one, put_back=False) if is_left(one) else one for one in drift)
 
     def _decide(self, desired: Desired, snapshot: Snapshot, drift: Sequence[Drift]) -> Plan:
-        edited = {one.key for one in drift if one.where == "store"}
+        edited = {one.key for one in drift if one.where == "store" and one.kind == "job"}
+        left = {one.key.application for one in drift if one.kind == WINDOW}
         made = planning.diff(
             planning.without_digest(self._state.jobs, edited),
             desired,
@@ -209,7 +244,7 @@ class Reconciliation:
             windows=self._state.windows,
         )
         return planning.brake(
-            made if self._options.self_heal else planning.leaving(made, edited, self._state.jobs),
+            made if self._options.self_heal else planning.leaving(made, edited, self._state.jobs, left),
             declares_nothing=not desired.applications,
             allow_prune=self._options.allows(snapshot.revision),
             max_prune=self._options.max_prune,
@@ -217,18 +252,21 @@ class Reconciliation:
             revision=snapshot.revision,
         )
 
-    async def _apply(self, plan: Plan, desired: Desired, snapshot: Snapshot) -> bool:
+    async def _apply(self, plan: Plan, desired: Desired, snapshot: Snapshot, drift: Sequence[Drift]) -> bool:
         """Write what differs; whether anything did."""
         now, revision = self._clock.now(), snapshot.revision
         commits = await self._commits(plan, desired, snapshot)
         states, gone = planning.application_states(plan, desired, self._state.applications, now=now, revision=revision)
+        strays = {(one.kind, one.key) for one in drift if one.put_back and drifting.is_stray(one)}
+        left = {one.key.application for one in drift if one.kind == APPLICATION and not one.put_back}
         writing = Writing(
             jobs=planning.stored_jobs(plan, self._state.jobs, revision=revision, now=now, commits=commits),
             removed_jobs=(*plan.removals, *plan.renamed),
-            applications=states,
-            removed_applications=gone,
+            removed_records=[name for name in self._state.damaged["jobs"] if (JOB, drifting.key_of(name)) in strays],
+            applications=[state for state in states if state.name not in left],
+            removed_applications=[*(name for name in gone if name not in left), *_names(strays, APPLICATION)],
             windows=plan.windows,
-            removed_windows=plan.removed_windows,
+            removed_windows=(*plan.removed_windows, *_names(strays, WINDOW)),
             renamed=plan.renamed,
             eras=planning.eras_of(plan, revision=revision, now=now),
         )
@@ -310,7 +348,7 @@ class Reconciliation:
             problems=tuple(str(problem) for problem in self._declarations.problems),
             kept=tuple(str(item.key) for item in plan.kept),
             commit=snapshot.commit,
-            notes=(*snapshot.notes, *self._allowed(snapshot.revision, plan)),
+            notes=(*snapshot.notes, *self._allowed(snapshot.revision, plan), *self._passed_over()),
             drift=drift,
             environment=self._options.environment or "",
         )
@@ -320,6 +358,12 @@ class Reconciliation:
             return ()
         return (f"removals allowed by {self._options.operator}: {len(plan.removals)}",)
 
+    def _passed_over(self) -> Sequence[str]:
+        """Sync reports that cannot be read, told once by each process."""
+        new = {name: why for name, why in self._state.damaged["syncs"].items() if name not in self._told}
+        self._told |= new.keys()
+        return [f"the record of the sync {name} cannot be read and is passed over: {why}" for name, why in new.items()]
+
     def _elapsed(self, started: datetime) -> float:
         return round((self._clock.now() - started).total_seconds() * 1000, 3)
 
@@ -327,6 +371,10 @@ class Reconciliation:
         self.checked_at = report.started_at
         await self._state.record(report)
         return report
+
+
+def _names(strays: Iterable[tuple[str, JobKey]], kind: str) -> list[str]:
+    return [key.application for one, key in strays if one == kind]
 
 
 def _report_id(started: datetime) -> str:

@@ -5,7 +5,7 @@ Forbidden here: deciding what is to change; a plan says that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from reconciler.core.desired import Desired
@@ -21,6 +21,7 @@ class Writing:
 
     jobs: Sequence[StoredJob] = ()
     removed_jobs: Sequence[JobKey] = ()
+    removed_records: Sequence[str] = ()  # ids of jobs' records that cannot be read
     applications: Sequence[ApplicationState] = ()
     removed_applications: Sequence[str] = ()
     windows: Sequence[FreezeWindow] = ()
@@ -33,6 +34,7 @@ class Writing:
             (
                 self.jobs,
                 self.removed_jobs,
+                self.removed_records,
                 self.applications,
                 self.removed_applications,
                 self.windows,
@@ -45,7 +47,7 @@ class State:
     """The jobs, Applications and windows that are stored, and the newest sync reports.
 
     Attributes:
-        damaged: records of jobs that cannot be read, and why.
+        damaged: by kind (``jobs``, ``applications``, ``windows``, ``syncs``) the records that cannot be read, and why.
         reports: newest first.
     """
 
@@ -57,8 +59,9 @@ class State:
         self.jobs: dict[JobKey, StoredJob] = {}
         self.applications: dict[str, ApplicationState] = {}
         self.windows: dict[str, FreezeWindow] = {}
-        self.damaged: dict[str, str] = {}
+        self.damaged: dict[str, dict[str, str]] = {}
         self.reports: list[SyncReport] = []
+        self._newest = ""  # the id of the newest report, whether it can be read or not
 
     @property
     def latest(self) -> SyncReport | None:
@@ -72,18 +75,23 @@ class State:
 
     async def is_behind(self) -> bool:
         """Whether somebody else has synced since this was loaded."""
-        newest = next(iter(await self._store.syncs(1)), None)
-        return not self._loaded or (newest and newest.id) != (self.latest and self.latest.id)
+        damaged: dict[str, str] = {}
+        newest = [report.id for report in await self._store.syncs(1, damaged=damaged.__setitem__)]
+        return not self._loaded or max([*newest, *damaged], default="") != self._newest
 
     async def load(self, *, anew: bool = False) -> bool:
         """Read what is stored: at first, whenever somebody else has synced, and when told; whether it was read."""
         if not (anew or await self.is_behind()):
             return False
-        self.damaged = {}
-        stored = await self._store.jobs(self.damaged.__setitem__)
-        self.applications = {state.name: state for state in await self._store.applications()}
-        self.windows = {window.name: window for window in await self._store.windows()}
-        self.reports = list(await self._store.syncs(REPORTS_LOOKED_AT))
+        damaged: dict[str, dict[str, str]] = {"jobs": {}, "applications": {}, "windows": {}, "syncs": {}}
+        stored = await self._store.jobs(damaged["jobs"].__setitem__)
+        applications = await self._store.applications(damaged["applications"].__setitem__)
+        windows = await self._store.windows(damaged["windows"].__setitem__)
+        self.reports = list(await self._store.syncs(REPORTS_LOOKED_AT, damaged=damaged["syncs"].__setitem__))
+        self._newest = max([*(report.id for report in self.reports), *damaged["syncs"]], default="")
+        self.damaged = damaged
+        self.applications = {state.name: state for state in applications}
+        self.windows = {window.name: window for window in windows}
         self.jobs = {one.key: one for one in stored}
         self._loaded, self._shared = True, False
         return True
@@ -92,7 +100,7 @@ class State:
         """Write to the store, then remember it. What fails is not remembered: the next sync begins where this ended."""
         await self._store.apply(
             jobs=writing.jobs,
-            removed_jobs=writing.removed_jobs,
+            removed_jobs=(*writing.removed_jobs, *writing.removed_records),
             applications=writing.applications,
             removed_applications=writing.removed_applications,
             windows=writing.windows,
@@ -110,12 +118,21 @@ class State:
         self.jobs |= {stored.key: stored for stored in writing.jobs}
         self.applications |= {state.name: state for state in writing.applications}
         self.windows |= {window.name: window for window in writing.windows}
+        self._mended("jobs", (*writing.removed_records, *(str(stored.key) for stored in writing.jobs)))
+        self._mended("applications", (*writing.removed_applications, *(state.name for state in writing.applications)))
+        self._mended("windows", (*writing.removed_windows, *(window.name for window in writing.windows)))
+
+    def _mended(self, kind: str, names: Iterable[str]) -> None:
+        damaged = self.damaged.get(kind, {})
+        for name in names if damaged else ():
+            damaged.pop(name, None)
 
     async def record(self, report: SyncReport) -> None:
         """Keep a report, unless it says what the last one said: the same revision twice writes nothing."""
         if not says_the_same(report, self.latest):
             await self._store.record(report)
             self.reports = [report, *self.reports[: REPORTS_LOOKED_AT - 1]]
+            self._newest = max(self._newest, report.id)
 
     def share(self, desired: Desired) -> None:
         """Let a stored job that equals its declaration be the same object, so that it is seen to at a glance.

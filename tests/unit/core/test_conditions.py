@@ -59,3 +59,11 @@ def test_drift_that_is_left_is_out_of_sync_and_drift_put_back_is_not():
     back = Drift(key=JobKey("a", "two"), where="store", field="timeout")
     assert by_type(conditions(state(), [report(1, drift=(left, back))]))["OutOfSync"].reason == "not as declared: a/one"
     assert not by_type(conditions(state(), [report(1, drift=(back,))]))["OutOfSync"].status
+
+
+def test_drift_of_the_application_itself_counts_and_that_of_a_window_of_its_name_does_not():
+    whole = Drift(key=JobKey("a", ""), kind="Application", where="store", field="suspend", put_back=False)
+    found = by_type(conditions(state(), [report(1, drift=(whole,))]))["OutOfSync"]
+    assert found.reason == "not as declared: Application a"
+    window = Drift(key=JobKey("a", ""), kind="freeze window", where="store", field="mode", put_back=False)
+    assert not by_type(conditions(state(), [report(1, drift=(window,))]))["OutOfSync"].status

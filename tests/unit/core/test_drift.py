@@ -56,7 +56,9 @@ def test_a_changed_declaration_is_no_drift():
 def test_an_edited_job_that_nobody_declares_is_told_as_a_whole_unless_it_goes_anyway():
     after = declared(a=application("a", "two"))
     known = edited(stored(DESIRED), ONE, timeout=timedelta(seconds=5))
-    assert found(known, after) == (Drift(key=ONE, where="store", found=drift.EDITED, put_back=False),)
+    assert found(known, after) == (Drift(key=ONE, where="store", found=drift.EDITED),)
+    unsure = replace(after, broken=frozenset(["b.yaml"]))
+    assert found(known, unsure) == (Drift(key=ONE, where="store", found=drift.EDITED, put_back=False),)
     assert found(known, after, same=False) == ()
 
 
@@ -95,8 +97,16 @@ def test_a_damaged_record_is_told_with_its_reason_and_mended_where_it_is_declare
     del known[ONE]
     assert found(known, damaged={"a/one": "timeout: not a duration", "rubbish": "no job"}) == (
         Drift(key=ONE, where="store", found="timeout: not a duration", declared="a.yaml:7"),
-        Drift(key=JobKey("rubbish", ""), where="store", found="no job", put_back=False),
+        Drift(key=JobKey("rubbish", ""), where="store", found="no job"),
     )
+
+
+def test_a_damaged_record_stays_where_it_may_be_declared_in_what_cannot_be_read():
+    damaged = {"x/y": "it says that it is a/one", "a/one": "no timeout"}
+    held = replace(DESIRED, held={"a": ()})
+    assert [one.put_back for one in found({}, held, damaged)] == [False, True]
+    unsure = replace(DESIRED, broken=frozenset(["b.yaml"]))
+    assert [one.put_back for one in found({}, unsure, damaged)] == [True, False]
 
 
 @pytest.mark.parametrize("other", ["", "2-" + "0" * 32, "0" * 64])
@@ -130,12 +140,17 @@ def test_differences_are_said_in_words():
          "a/one: was edited by hand in the store, and no manifest declares it; left as it is"),
         ({"found": "no timeout", "declared": "a.yaml:7"},
          "a/one: cannot be read in the store: no timeout; put back"),
+        ({"found": "no timeout"},
+         "a/one: cannot be read in the store: no timeout, and no manifest declares it; removed"),
+        ({"kind": "freeze window", "key": JobKey("easter", ""), "field": "mode", "found": "allow", "declared": "deny"},
+         'freeze window easter: mode is "allow" in the store, declared is "deny"; put back'),
         ({"where": "scheduler", "found": "every 1s"},
          'a/one: is "every 1s" in the scheduler, it is not declared; put back'),
         ({"where": "scheduler", "found": "every 1s", "declared": "every 2s"},
          'a/one: is "every 1s" in the scheduler, declared is "every 2s"; put back'),
     ],
-    ids=["missing-field", "surplus-field", "missing", "surplus", "edited", "damaged", "extra-entry", "other-entry"],
+    ids=["missing-field", "surplus-field", "missing", "surplus", "edited", "damaged", "stray", "window", "extra-entry",
+         "other-entry"],
 )  # fmt: skip
 def test_every_kind_of_difference_has_its_words(one, said):
     assert drift.describe(Drift(**({"key": ONE, "where": "store"} | one))) == said

@@ -39,6 +39,7 @@ from reconciler.core.model import (
     SyncReport,
     whole_milliseconds,
 )
+from reconciler.core.pauses import FOREVER
 from reconciler.core.runs import run_id
 from reconciler.errors import StoreError
 
@@ -358,6 +359,7 @@ NEWER = {  # what documents of older schema versions lack
 NEWER_WITHIN = {  # and what parts of them lack
     *((part, name) for part in ("schedule", "start") for name in ("after", "except", "only")),
     ("request", "followRedirects"),
+    ("drift", 0, "kind"),
 }
 
 
@@ -391,6 +393,27 @@ NEEDED = [
     for kind, path in READ
     if path not in NEWER_WITHIN and (len(path) > 1 or path[0] not in NEWER.get(kind, set()))
 ]
+
+
+def test_a_damaged_pause_goes_on_as_long_as_it_says_what_is_paused():
+    document = some_documents()["pauses"]
+    whole = DECODERS["pauses"](document)
+    salvaged = records.salvaged_pause(document | {"reason": None, "until": "soon", "since": 5, "endedAt": "later"})
+    assert (salvaged.id, salvaged.target, salvaged.reason) == (whole.id, whole.target, records.SALVAGED)
+    assert (salvaged.until, salvaged.ended_at) == (FOREVER, None)
+    still = records.salvaged_pause(document | {"by": 5})
+    assert (still.since, still.until, still.ended_at) == (whole.since, whole.until, whole.ended_at)
+    assert records.salvaged_pause({"_id": "1"}) is None
+
+
+def test_a_document_that_cannot_be_read_is_told_if_somebody_listens():
+    told = {}
+    assert fields.attempt(DECODERS["pauses"], {"_id": "1"}, told.__setitem__) == []
+    assert told == {"1": "application is missing"}
+    good = some_documents()["pauses"]
+    assert fields.attempt(DECODERS["pauses"], good, told.__setitem__) == [DECODERS["pauses"](good)]
+    with pytest.raises(StoreError):
+        fields.attempt(DECODERS["pauses"], {"_id": "1"}, None)
 
 
 @pytest.mark.parametrize(("kind", "path"), NEEDED, ids=str)

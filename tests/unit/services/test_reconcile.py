@@ -304,6 +304,99 @@ async def test_a_record_that_cannot_be_read_is_drift_and_written_anew(reconcilia
     assert store.calls["apply"] == 2
 
 
+async def test_a_record_of_a_job_that_nobody_declares_and_that_cannot_be_read_is_removed(reconciliation, store):
+    await reconciliation.sync()
+    store.damaged_jobs |= {"x/y": "it says that it is a/one", "rubbish": "it is not a document"}
+    report = await reconciliation.sync(thorough=True)
+    assert [(one.key.application, one.put_back) for one in report.drift] == [("rubbish", True), ("x", True)]
+    assert store.damaged_jobs == {}
+    assert (await reconciliation.sync(thorough=True)).drift == ()
+
+
+async def test_without_healing_a_record_that_cannot_be_read_stays(source, store, clock):
+    reconciliation = Reconciliation(source, store, clock, SyncOptions(self_heal=False))
+    await reconciliation.sync()
+    store.damaged_jobs["x/y"] = "it says that it is a/one"
+    assert [one.put_back for one in (await reconciliation.sync(thorough=True)).drift] == [False]
+    assert store.damaged_jobs
+
+
+async def test_records_beside_the_jobs_that_cannot_be_read_are_written_anew_or_removed(source, store, clock):
+    source.files["w"] = FREEZE
+    reconciliation = Reconciliation(source, store, clock)
+    await reconciliation.sync()
+    store.stored_applications["gone"] = replace(store.stored_applications["a"], name="gone")
+    store.damaged = {"applications": {"a": "file is missing", "gone": "bad"}, "windows": {"easter": "mode is missing"}}
+    for syncing in (reconciliation, Reconciliation(source, store, clock)):
+        report = await syncing.sync(thorough=True)
+        assert store.damaged == {"applications": {}, "windows": {}}
+        assert set(store.stored_applications) == {"a", "b"}
+    assert report.drift == ()
+    assert {one.name for one in reconciliation.latest.drift} == {
+        "Application a",
+        "Application gone",
+        "freeze window easter",
+    }
+
+
+async def test_a_sync_report_that_cannot_be_read_is_told_once_and_stops_nothing(reconciliation, store, clock):
+    first = await reconciliation.sync()
+    store.damaged = {"syncs": {first.id: "source is missing"}}
+    assert not await reconciliation.is_behind(), "nobody has synced since"
+    await clock.advance(timedelta(seconds=1))
+    told = await reconciliation.sync(thorough=True)
+    assert told.notes == (f"the record of the sync {first.id} cannot be read and is passed over: source is missing",)
+    store.calls.clear()
+    for _ in range(3):
+        assert not await reconciliation.is_behind()
+        await reconciliation.sync(thorough=True)
+    assert store.calls["record"] == 0
+
+
+FREEZE = """\
+apiVersion: reconciler/v1
+kind: FreezeWindow
+metadata: {name: easter}
+spec: {start: "0 0 1 4 *", duration: 1d}
+"""
+
+
+async def test_windows_and_applications_edited_by_hand_are_put_back_and_told(source, store, clock):
+    source.files["w"] = FREEZE
+    reconciliation = Reconciliation(source, store, clock)
+    await reconciliation.sync()
+    window, state = store.stored_windows["easter"], store.stored_applications["a"]
+    store.stored_windows["easter"] = replace(window, mode="allow")
+    store.stored_applications["a"] = replace(state, suspend=True)
+    report = await reconciliation.sync(thorough=True)
+    assert [(one.name, one.field, one.found, one.declared, one.put_back) for one in report.drift] == [
+        ("Application a", "suspend", "true", "false", True),
+        ("freeze window easter", "mode", "allow", "deny", True),
+    ]
+    assert (store.stored_windows["easter"], store.stored_applications["a"]) == (window, state)
+    assert (await reconciliation.sync(thorough=True)).drift == ()
+
+
+async def test_without_healing_windows_and_applications_stay_edited_until_they_are_declared_anew(source, store, clock):
+    source.files["w"] = FREEZE
+    options = SyncOptions(self_heal=False)
+    reconciliation = Reconciliation(source, store, clock, options)
+    await reconciliation.sync()
+    window = replace(store.stored_windows["easter"], mode="allow")
+    state = replace(store.stored_applications["a"], suspend=True)
+    store.stored_windows["easter"], store.stored_applications["a"] = window, state
+    for change in ({}, {"b": application("b", "one", "new")}, {"c": application("c", "one")}):
+        source.files |= change
+        for syncing in (reconciliation, Reconciliation(source, store, clock, options)):
+            await clock.advance(timedelta(seconds=1))
+            report = await syncing.sync(thorough=not change)
+            assert [one.put_back for one in report.drift] == [False, False]
+            assert (store.stored_windows["easter"], store.stored_applications["a"]) == (window, state)
+    source.files["w"] = FREEZE.replace("1d", "2d")
+    await reconciliation.sync()
+    assert (store.stored_windows["easter"].mode, store.stored_windows["easter"].duration) == ("deny", timedelta(days=2))
+
+
 async def test_without_healing_drift_is_only_reported_and_what_is_stored_stays(source, store, clock):
     reconciliation = Reconciliation(source, store, clock, SyncOptions(self_heal=False))
     await reconciliation.sync()
