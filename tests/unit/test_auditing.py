@@ -263,6 +263,7 @@ async def test_a_schedule_that_nobody_can_read_here_is_told_and_holds_up_nothing
     house.hourly()
     house.declare(stored_job("billing/odd", since=BEGAN, schedule=replace(HOURLY, zone="Atlantis/Poseidonis")))
     house.store.damaged_jobs["billing/broken"] = "schedule is missing"
+    house.store.stored_applications["odd"] = ApplicationState(name="odd", since=BEGAN)
     house.store.damaged["applications"] = {"odd": "since is missing"}
     found = await house.audit()
     assert found.outcomes == {"succeeded": 24}
