@@ -98,8 +98,6 @@ class DeclaredApi:
         """Where the value of a field stands (one of those that problems are found with), or else the Api."""
         if (reference := self._reference(name)) is not None:
             return reference.place
-        if name not in _PLACED:  # of a reference that only a patch has
-            return Place(self.line, self.column)
         index = 2 * _PLACED.index(name)
         line, column = _PACKED.unpack(self.places)[index : index + 2]
         return Place(line, column) if line else Place(self.line, self.column)

@@ -89,6 +89,13 @@ def test_all_jobs_share_one_calendar():
     assert one is other
 
 
+def test_jobs_of_one_application_share_the_whole_schedule():
+    second = "apiVersion: reconciler/v1\nkind: Api\nmetadata: {name: second, application: billing}\n"
+    second += 'spec: {schedule: "0 2 * * *", except: [holidays], request: {path: /}}'
+    one, other = (each.schedule for each in declared(a=calendar(), b=api(), c=second).jobs.values())
+    assert one is other
+
+
 @pytest.mark.parametrize(
     ("spec", "said"),
     [

@@ -211,3 +211,10 @@ def test_a_comment_is_never_too_long_and_says_what_it_leaves_out(many):
     assert ("more jobs" in ending) is (many == 3000)
     assert ending.endswith("`--output json` has them all.")
     assert text.count("<details>") == text.count("</details>"), "nothing is cut in the middle"
+
+
+def test_a_job_that_follows_another_says_so_instead_of_its_next_run():
+    before = declared(a=application("a", "one", "two"))
+    after = declared(a=application("a", "one", "two").replace('"0 2 * * *"', "{after: {job: two}}", 1))
+    page = Rendered(as_markdown(view(planning.diff(stored(before), after))))
+    assert "after a/two succeeds" in page.codes

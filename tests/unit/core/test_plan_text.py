@@ -67,6 +67,44 @@ def test_a_change_that_leaves_the_next_run_says_so_and_names_what_is_absent():
     assert any("(as before)" in line for line in lines)
 
 
+CALENDAR = "apiVersion: reconciler/v1\nkind: Calendar\nmetadata: {name: holidays}\nspec: {dates: [%s]}\n"
+
+
+def test_a_changed_calendar_says_which_of_its_many_days_and_which_runs_come_and_go():
+    app = application("a", "one").replace("request", "except: holidays, request")
+    many = [f"20{year}-03-02" for year in range(30, 99)]
+    before = declared(a=app, c=CALENDAR % ", ".join([*many, "12-25"]))
+    after = declared(a=app, c=CALENDAR % ", ".join([*many, "2026-03-03"]))
+    lines = text(planning.diff(stored(before), after))
+    assert any(line.endswith("calendar holidays  12-25 → 2026-03-03") for line in lines)
+    assert any("2026-03-03 02:00:00 UTC (in 17h) → 2026-03-04 02:00:00 UTC" in line for line in lines)
+    assert any("1 run vanishes: 2026-03-03 02:00:00 UTC" in line for line in lines)
+    more = text(planning.diff(stored(before), declared(a=app, c=CALENDAR % ", ".join([*many, "12-25", "12-26"]))))
+    assert any(line.endswith("calendar holidays  … → 12-26") for line in more)
+
+
+def test_a_calendar_that_comes_is_told_in_words_and_with_its_days():
+    after = declared(a=application("a", "one").replace("request", "except: holidays, request"), c=CALENDAR % "12-25")
+    lines = text(planning.diff(stored(declared(a=application("a", "one"))), after))
+    assert any("except" in line and "(none) → holidays" in line for line in lines)
+    assert any("calendar holidays" in line and "(none) → 12-25 (UTC)" in line for line in lines)
+    assert any(line.endswith("→ at 02:00 every day, except on holidays (UTC)") for line in lines)
+
+
+def test_a_job_that_follows_another_says_so_instead_of_its_next_run():
+    before = declared(a=application("a", "one", "two"))
+    after = declared(a=application("a", "one", "two").replace('"0 2 * * *"', "{after: {job: two}}", 1))
+    lines = text(planning.diff(stored(before), after))
+    assert any("2026-03-03 02:00:00 UTC (in 17h) → after a/two succeeds" in line for line in lines)
+
+
+def test_limits_and_automatic_stops_are_told():
+    after = declared(a=application("a", "one", extra="  limits: {rate: 10/s}\n  defaults: {stopAfterFailures: 3}"))
+    lines = text(planning.diff(stored(declared(a=application("a", "one"))), after))
+    assert any("limits.rate" in line and "(none) → 10/1s" in line for line in lines)
+    assert any("stopAfterFailures" in line and "(none) → 3" in line for line in lines)
+
+
 def test_a_long_value_takes_one_line():
     (shown,) = {len(plan_text.short("x\n" * 500))}
     assert shown < 120

@@ -7,8 +7,10 @@ from pydantic import ValidationError
 
 from reconciler.core import views
 from reconciler.core.model import (
+    After,
     ApplicationState,
     Attempt,
+    Calendar,
     Cause,
     Commit,
     HttpRequest,
@@ -16,6 +18,8 @@ from reconciler.core.model import (
     Outcome,
     Pause,
     Process,
+    Rate,
+    Retention,
     RetryPolicy,
     Run,
     Schedule,
@@ -342,3 +346,52 @@ def test_a_page_keeps_the_shape_of_its_items():
 def test_a_pause_that_somebody_must_end_has_no_end(until, shown):
     pause = Pause(id="1", application="billing", reason="x", by="reconciler", since=START, until=until)
     assert views.pause_view(pause).shape()["until"] == shown
+
+
+def test_a_job_that_follows_another_shows_which_and_has_no_next_runs():
+    schedule = Schedule(declared="after a/b on failure", after=After(key=JobKey("a", "b"), on="failure"))
+    shown = views.job_view(stored_job(schedule=schedule), held=False, last=None, now=START).shape()
+    assert shown["schedule"]["after"] == {"job": "a/b", "on": "failure"}
+    assert (shown["schedule"]["words"], shown["nextRuns"], shown["state"]) == ("after a/b fails", [], "active")
+
+
+def test_next_runs_leave_out_what_calendars_leave_out():
+    calendar = Calendar(name="holidays", dates=("2026-03-03",))
+    schedule = Schedule(declared="0 2 * * *", cron="0 2 * * *", but_not=(calendar,))
+    shown = views.job_view(stored_job(schedule=schedule), held=False, last=None, now=START, count=1).shape()
+    assert (shown["schedule"]["except"], shown["schedule"]["only"]) == (["holidays"], [])
+    assert shown["nextRuns"] == ["2026-03-04T02:00:00.000Z"]
+
+
+def test_limits_are_shown_as_declared():
+    limited = stored_job(max_rate=Rate(100, timedelta(minutes=1)), max_concurrency=3, stop_after_failures=5)
+    shown = views.job_view(limited, held=False, last=None, now=START).shape()
+    assert (shown["maxRate"], shown["maxConcurrency"], shown["stopAfterFailures"]) == ("100/1m", 3, 5)
+
+
+@pytest.mark.parametrize(
+    ("at", "stops", "state", "completed"),
+    [
+        (START + timedelta(days=1), (), "active", None),
+        (START + timedelta(days=1), (Stop(kind=StopKind.PAUSED), Stop(kind=StopKind.FROZEN)), "paused", None),
+        (START, (Stop(kind=StopKind.PAUSED),), "complete", "2026-03-02T09:00:00.000Z"),
+    ],
+)
+def test_a_job_says_in_a_word_what_it_is(at, stops, state, completed):
+    once = stored_job(schedule=Schedule(declared="at", at=at))
+    shown = views.job_view(once, held=False, last=None, now=START, stops=stops).shape()
+    assert (shown["state"], shown["completedAt"]) == (state, completed)
+
+
+def test_the_status_counts_complete_jobs():
+    once = stored_job(schedule=Schedule(declared="at", at=START))
+    assert a_status(jobs=[once, stored_job()])["jobs"]["complete"] == 1
+
+
+def test_an_application_says_how_long_its_runs_are_kept():
+    state = ApplicationState(name="a", since=START, history=Retention(keep_for=timedelta(days=7)))
+    assert views.application_view(state, jobs=0).shape()["history"] == {
+        "keepFor": "7d",
+        "keepFailuresFor": "90d",
+        "keepPerJob": 1000,
+    }

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.base import (
+    CallRate,
     Duration,
     Labels,
     Metadata,
@@ -133,3 +134,28 @@ def test_what_is_read_cannot_be_changed_and_unknown_fields_are_refused():
         metadata.name = "b"
     with pytest.raises(ValidationError, match="Extra inputs"):
         Metadata.model_validate({"name": "a", "nam": "b"})
+
+
+@pytest.mark.parametrize(
+    ("text", "calls", "span", "written"),
+    [
+        ("100/1m", 100, timedelta(minutes=1), "100/1m"),
+        ("10/s", 10, timedelta(seconds=1), "10/1s"),
+        ("1/ms", 1, timedelta(milliseconds=1), "1/1ms"),
+        ("5/1h30m", 5, timedelta(minutes=90), "5/1h30m"),
+        ("7/d", 7, timedelta(days=1), "7/1d"),
+    ],
+)
+def test_a_rate_is_calls_in_a_span(text, calls, span, written):
+    rate = TypeAdapter(CallRate)
+    assert rate.validate_python(text) == (calls, span)
+    assert rate.dump_python((calls, span), mode="json") == written
+    assert rate.validate_python((calls, span)) == (calls, span)
+
+
+@pytest.mark.parametrize(
+    "value", ["0/s", "10", "10/", "/s", "10/0s", "10/1", "10 / s", "-1/s", "1.5/s", "10/w", 10, None]
+)
+def test_what_is_no_rate_is_refused(value):
+    with pytest.raises(ValidationError, match=r"rate|not a duration"):
+        TypeAdapter(CallRate).validate_python(value)
