@@ -207,6 +207,36 @@ async def test_a_fetch_that_brings_too_much_is_ended(repository, tmp_path):
     assert none_alive_for(data)
 
 
+@pytest.mark.parametrize("filters", ["true", "false"])
+async def test_a_server_that_leaves_nothing_out_is_noted_once(repository, tmp_path, filters):
+    repository.git("config", "uploadpack.allowFilter", filters)
+    source = source_at(repository.url, tmp_path / "data")
+
+    first = await source.fetch({})
+    repository.write("Change", {"good.yaml": "a: 2\n"})
+    second = await source.fetch(first.files)
+
+    assert [("uploadpack.allowFilter" in note) for note in first.notes] == ([True] if filters == "false" else [])
+    assert second.notes == ()
+
+
+@pytest.mark.parametrize("restarted", [True, False], ids=["restarted", "running"])
+async def test_a_copy_that_grows_and_grows_is_made_anew(repository, tmp_path, restarted):
+    repository.git("config", "uploadpack.allowFilter", "false")
+    repository.git("config", "core.compression", "0")
+    data = tmp_path / "data"
+    source = source_at(repository.url, data, limits=Limits(fetched=4 * MIB))
+    sizes = []
+    for number in range(6):
+        head = repository.write(f"Grow {number}", {"large.bin": os.urandom(3 * MIB), "good.yaml": f"a: {number}\n"})
+        if restarted:
+            source = source_at(repository.url, data, limits=Limits(fetched=4 * MIB))
+        assert (await source.fetch({})).revision == head
+        sizes.append(sum(path.stat().st_size for path in data.rglob("*") if path.is_file()))
+
+    assert max(sizes) < 8 * MIB
+
+
 async def test_a_damaged_object_is_unavailable_and_never_a_hang(repository, url, tmp_path):
     blob = repository.git("rev-parse", "main:good.yaml")
     path = loose(repository, blob)

@@ -39,6 +39,7 @@ _LARGE = f"is over {MAX_FILE_BYTES >> 20} MiB, or its content is not in the repo
 class Limits:
     """Bounds on what a repository may cost: seconds and bytes; ``depth`` is in commits, of the first fetch.
 
+    ``fetched`` is for one fetch, and for what the copy may hold before it is made anew.
     ``silence`` is for how long a server may send nothing at all.
     """
 
@@ -104,6 +105,7 @@ class GitSource:
         self._last: Snapshot | None = None
         self._tip = ""
         self._named = ""
+        self._is_noted = False
         self._origins: dict[str, tuple[str, Commit]] = {}  # path -> content id, and who gave it that
         self._failures = 0
         self._is_file = False
@@ -205,7 +207,7 @@ class GitSource:
             files, texts, problems = self._contents(objects, listing, known)
             self._origins = {}  # of one revision: a file may be changed and changed back between two looks
             self._remember_origins(objects, commit.id, listing.files, texts)
-            notes = self._notes(objects, commit.id)
+            notes = (*self._notes(objects, commit.id), *self._note_on_size())
         return Snapshot(
             revision=commit.id,
             files=files,
@@ -312,6 +314,18 @@ class GitSource:
         if not history.is_rewritten(objects, self._git, former, commit_id, self._limits.reading):
             return ()
         return (f"the history of {self._address.ref} was rewritten: {former[:12]} is no ancestor of {commit_id[:12]}",)
+
+    def _note_on_size(self) -> tuple[str, ...]:
+        """Said once."""
+        if self._is_noted or self._mirror is None or not self._mirror.takes_all:
+            return ()
+        self._is_noted = True
+        most = f"{self._limits.fetched / (1 << 30):.3g} GiB"
+        note = (
+            f"the server leaves nothing out: files over {MAX_FILE_BYTES >> 20} MiB are fetched too, and the copy in the data "
+            f"directory is made anew beyond {most}; uploadpack.allowFilter in the server's git configuration mends it"
+        )
+        return (note,)
 
     def _check_signature(self, node: Node) -> None:
         objection = self._signers.objection(self._git, node.commit, self._limits.reading) if self._signers else ""

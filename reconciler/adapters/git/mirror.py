@@ -1,8 +1,9 @@
 """Our own copy of a remote repository: bare, without work tree, a cache that may be thrown away at any time.
 
-The first fetch is shallow, and no content over a manifest's cap ever comes. That a part is missing is told to git for
-the fetch alone: to every other command a missing object is simply missing, where git would otherwise fetch it, one
-connection for each. Forbidden here: reading objects.
+The first fetch is shallow. From a server that can leave contents out (``uploadpack.allowFilter``), none over a
+manifest's cap ever comes; from any other all of them do, and the copy is made anew where it grows too large. That a
+part is missing is told to git for the fetch alone: to every other command a missing object is simply missing, where git
+would otherwise fetch it, one connection for each. Forbidden here: reading objects.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from reconciler.errors import SourceError, SourceUnavailableError
 _FILTER = f"blob:limit={MAX_FILE_BYTES + 1}"
 _OTHER_FORMAT = re.compile(r"mismatched algorithms: client \w+; server (sha\d+)")
 _MOST_SAID = 16 << 20  # bytes of talk that a server may make of its progress
+_UNFILTERED = "filtering not recognized by server"
 _NOT_SHALLOW = "does not support shallow"
 # Marks the copy of a server of plain files. Asked for a part only, git would look for what is missing with a process
 # that misses it in turn, and so on without end.
@@ -39,7 +41,7 @@ class Mirror:
         data_dir: where copies are kept.
         token: for the login.
         within: seconds that a fetch may take.
-        largest: bytes that a fetch may bring.
+        largest: bytes that a fetch may bring, and beyond which the copy is made anew: it never holds twice as many.
         depth: commits of history that the first fetch brings.
         silence: seconds without anything new after which a server is given up. Over HTTP, curl itself does that.
     """
@@ -59,13 +61,15 @@ class Mirror:
         slug = re.sub(r"[^A-Za-z0-9.]+", "-", address.url.partition("://")[2]).strip("-.")[-60:]
         digest = hashlib.blake2b(address.url.encode(), digest_size=6).hexdigest()
         self.path = (data_dir / "git" / f"{slug}-{digest}.git").absolute()
-        self._place = Place(self.path)
+        self._place = Place(self.path, largest)
         self.git = Git(("--git-dir", str(self.path)), url=address.url, token=token)
         self._within = within
         self._largest = largest
         self._depth = depth
         self._silence = None if urlsplit(address.url).scheme in ("http", "https") else silence
         self._name = ""  # what the ref was taken for; so it stays
+        self.takes_all = False
+        """Whether the server leaves nothing out, however large."""
         self.former = ""
         """What the ref stood at before the last fetch, also that of an earlier process."""
 
@@ -143,13 +147,15 @@ class Mirror:
         plain = self.path / _PLAIN
         known = any(id_in(ref) for ref in self.path.glob("refs/reconciler/*"))
         if plain.exists():
+            self.takes_all = True
             return self._fetch_with(name)
         partial = {"remote.source.promisor": "true", "remote.source.partialCloneFilter": _FILTER}
-        depth = () if known else (f"--depth={self._depth}",)
+        depth = () if known else (f"--depth={1 if self._place.has_outgrown else self._depth}",)
         said = self._fetch_with(name, f"--filter={_FILTER}", *depth, partial=partial)
         if not depth or _NOT_SHALLOW not in said:
             return said
         plain.touch()
+        self.takes_all = True
         return self._fetch_with(name)
 
     def _fetch_with(self, name: str, *options: str, partial: Mapping[str, str] | None = None) -> str:
@@ -160,6 +166,7 @@ class Mirror:
         code, _, said = self.git.run(
             *arguments, "source", refspec, within=self._within, network=network, watch=self._watch(), allowed=None
         )
+        self.takes_all = self.takes_all or _UNFILTERED in said
         return (said or f"git fetch ended with code {code}") if code else ""
 
     def _fetched(self) -> str:
@@ -197,10 +204,11 @@ class Mirror:
     def _watch(self) -> Callable[[int], str]:
         """What looks after a fetch: its size, and that anything comes at all."""
         last, since = (-1, -1), monotonic()
+        before = self._place.size()
 
         def watch(said: int) -> str:
             nonlocal last, since
-            brought = self._place.brought()
+            brought = self._place.size() - before
             if brought > self._largest:
                 return f"the repository is too large: over {self._largest >> 20} MiB"
             if said > _MOST_SAID:

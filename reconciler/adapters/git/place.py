@@ -30,10 +30,14 @@ class Place:
 
     Args:
         path: of the folder; beside it stand its lock, and the old copy while a new one is tried.
+        largest: bytes beyond which the copy is made anew.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, largest: int) -> None:
         self.path = path
+        self._largest = largest
+        self.has_outgrown = False
+        """Whether it had to be made anew because it held too much; then its history is to be kept short."""
         self._aside = path.with_suffix(".old")
 
     def make(self, object_format: str = "") -> None:
@@ -55,6 +59,9 @@ class Place:
             raise SourceError(f"{self.path}: the copy of the repository cannot be kept: {error.strerror}") from error
 
     def _make(self, object_format: str) -> None:
+        if self.size() > self._largest:
+            self.has_outgrown = True
+            self.remove()
         if self._parts() > _MOST_PARTS:
             self.remove()
         if not (self.path / "HEAD").is_file() or not (self.path / "objects").is_dir():
@@ -104,13 +111,14 @@ class Place:
         own = kept.read_text(encoding="ascii", errors="replace") if kept.exists() else _USUAL_FORMAT
         return _CONFIG_OF_FORMAT.format(format=own) if re.fullmatch(r"sha(?!1\b)\d+", own) else _CONFIG
 
-    def brought(self) -> int:
-        """The bytes of what a fetch has brought so far."""
-        brought = 0
-        for part in self.path.glob("objects/pack/tmp_*"):
-            with suppress(OSError):
-                brought += part.stat().st_size
-        return brought
+    def size(self) -> int:
+        """The bytes of all its objects, those included that a fetch is bringing."""
+        size = 0
+        for pattern in ("pack/*", "??/*"):
+            for part in (self.path / "objects").glob(pattern):
+                with suppress(OSError):
+                    size += part.stat().st_size
+        return size
 
     @contextmanager
     def locked(self, within: float, is_stopped: Callable[[], bool]) -> Iterator[None]:
