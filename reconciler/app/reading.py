@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from reconciler.app.wiring import is_missing, opened_to_read
 from reconciler.core import views
+from reconciler.core.damage import PASSED_OVER, PAUSE, Damage, unheard
 from reconciler.core.model import ApplicationState, FreezeWindow, JobKey, Run, RunQuery, StoredJob, SyncReport
 from reconciler.core.stops import Stoppages
 from reconciler.core.suggest import did_you_mean
@@ -20,8 +21,8 @@ from reconciler.version import VERSION
 
 async def state(url: str) -> tuple[Sequence[StoredJob], Sequence[ApplicationState], Sequence[FreezeWindow]]:
     """Everything that is declared, as the store has it."""
-    async with opened_to_read(url) as store:
-        return await store.jobs(), await store.applications(), await store.windows()
+    async with opened_to_read(url) as store:  # a sync writes anew what cannot be read, and so does the plan
+        return await store.jobs(unheard), await store.applications(unheard), await store.windows(unheard)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,20 +35,22 @@ class Jobs:
     stoppages: Stoppages
 
 
-async def stoppages(store: Store, now: datetime) -> Stoppages:
+async def stoppages(store: Store, now: datetime, damage: Damage) -> Stoppages:
     """Every pause that is open and every freeze window."""
-    return Stoppages(await store.pauses(ending_after=now), await store.windows())
+    pauses = await store.pauses(ending_after=now, damaged=damage.of("pause", PAUSE))
+    return Stoppages(pauses, await store.windows(damage.of("freeze window")))
 
 
-async def jobs(url: str, application: str | None) -> Jobs:
-    """The jobs (of one Application).
+async def jobs(url: str, application: str | None, damage: Damage) -> Jobs:
+    """The jobs (of one Application); ``damage`` is told of records that cannot be read.
 
     Raises:
         NotFoundError: there is no such Application.
     """
     async with opened_to_read(url) as store:
-        states = await store.applications()
-        found = [one for one in await store.jobs() if application in (None, one.key.application)]
+        states = await store.applications(damage.of("Application"))
+        everything = await store.jobs(damage.of("job"))
+        found = [one for one in everything if application in (None, one.key.application)]
         names = {state.name for state in states} | {one.key.application for one in found}
         if application is not None and application not in names:
             raise NotFoundError(f"there is no Application {application}{did_you_mean(application, names)}")
@@ -56,14 +59,14 @@ async def jobs(url: str, application: str | None) -> Jobs:
             jobs=found,
             held=frozenset(state.name for state in states if state.held),
             last=await store.last_runs(keys),
-            stoppages=await stoppages(store, datetime.now(UTC)),
+            stoppages=await stoppages(store, datetime.now(UTC), damage),
         )
 
 
-async def syncs(url: str, limit: int) -> Sequence[SyncReport]:
+async def syncs(url: str, limit: int, damage: Damage) -> Sequence[SyncReport]:
     """The newest sync reports, newest first."""
     async with opened_to_read(url) as store:
-        return await store.syncs(limit)
+        return await store.syncs(limit, damaged=damage.of("sync", PASSED_OVER))
 
 
 async def runs(url: str, query: RunQuery) -> Sequence[Run]:
@@ -80,8 +83,8 @@ async def runs(url: str, query: RunQuery) -> Sequence[Run]:
 
 
 async def _must_be_known(store: Store, application: str, api: str | None) -> None:
-    known = {one.key for one in await store.jobs()}
-    names = {state.name for state in await store.applications()} if api is None else set()
+    known = {one.key for one in await store.jobs(unheard)}
+    names = {state.name for state in await store.applications(unheard)} if api is None else set()
     asked = application if api is None else str(JobKey(application, api))
     there = names | ({key.application for key in known} if api is None else {str(key) for key in known})
     if asked not in there and not await store.runs(RunQuery(application=application, api=api, limit=1)):
@@ -102,33 +105,33 @@ async def run(url: str, run_id: str) -> Run:
     return run
 
 
-async def application(url: str, name: str, now: datetime) -> views.ApplicationView:
-    """One Application with its conditions.
+async def application(url: str, name: str, now: datetime, damage: Damage) -> views.ApplicationView:
+    """One Application with its conditions; ``damage`` is told of records that cannot be read.
 
     Raises:
         NotFoundError: there is none of this name.
     """
     async with opened_to_read(url) as store:
-        states = {state.name: state for state in await store.applications()}
+        states = {state.name: state for state in await store.applications(damage.of("Application"))}
         if name not in states:
             raise NotFoundError(f"there is no Application {name}{did_you_mean(name, states)}")
         state = states[name]
-        stopped = await stoppages(store, now)
+        stopped = await stoppages(store, now, damage)
         return views.application_view(
             state,
-            jobs=sum(one.key.application == name for one in await store.jobs()),
-            syncs=await store.syncs(views.SYNCS_LOOKED_AT),
+            jobs=sum(one.key.application == name for one in await store.jobs(damage.of("job"))),
+            syncs=await store.syncs(views.SYNCS_LOOKED_AT, damaged=damage.of("sync", PASSED_OVER)),
             stops=stopped.stops_of(JobKey(name, ""), now, suspend=state.suspend),
         )
 
 
-async def status(settings: Settings) -> views.StatusView:
-    """The whole at a glance, from the store alone."""
+async def status(settings: Settings, damage: Damage) -> views.StatusView:
+    """The whole at a glance, from the store alone; ``damage`` is told of records that cannot be read."""
     missing = is_missing(settings.store)
     async with opened_to_read(settings.store) as store:
         now = datetime.now(UTC)
-        syncs = await store.syncs(views.SYNCS_LOOKED_AT)
-        stopped = await stoppages(store, now)
+        syncs = await store.syncs(views.SYNCS_LOOKED_AT, damaged=damage.of("sync", PASSED_OVER))
+        stopped = await stoppages(store, now, damage)
         alive = [one for one in await store.processes() if now - one.seen_at < SILENCE and one.role == "run"]
         return views.status_view(
             views.StatusFacts(
@@ -137,8 +140,8 @@ async def status(settings: Settings) -> views.StatusView:
                 store=f"{settings.store}: nothing is there yet" if missing else await store.check(),
                 source=syncs[0].source if syncs else "",
                 reasons=() if alive else ("no reconciler is running on this store",),
-                jobs=await store.jobs(),
-                applications=await store.applications(),
+                jobs=await store.jobs(damage.of("job")),
+                applications=await store.applications(damage.of("Application")),
                 running=await store.unfinished(),
                 syncs=syncs,
                 tallies=await store.tally(RunQuery(since=now - timedelta(days=1))),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.app import wiring
+from reconciler.core.damage import PAUSE, Damage, unheard
 from reconciler.core.model import Pause, whole_milliseconds
 from reconciler.core.pauses import must_be_known, not_paused, target_of
 from reconciler.ports import Store
@@ -46,8 +47,8 @@ async def pause(url: str, target: str, *, reason: str, until: datetime, by: str,
     identifier = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z-{uuid.uuid4().hex[:8]}"
     made = Pause(id=identifier, application=application, api=api, reason=reason, by=by, since=now, until=until)
     async with wiring.opened_to_read(url) as store:  # a store that nobody has made has nothing to pause
-        states = await store.applications()
-        must_be_known(target, [state.name for state in states], [stored.key for stored in await store.jobs()])
+        states, jobs = await store.applications(unheard), await store.jobs(unheard)
+        must_be_known(target, [state.name for state in states], [stored.key for stored in jobs])
         same, others = await _open_pauses(store, target, now)
         await store.pause(made)  # first: at no instant is it not paused
         ended = await _end(store, same, by, now)
@@ -66,20 +67,20 @@ async def resume(url: str, target: str, *, by: str, now: datetime) -> Written:
     async with wiring.opened_to_read(url) as store:
         same, others = await _open_pauses(store, target, now)
         if not same:
-            raise not_paused(target, await store.pauses(ending_after=now))
+            raise not_paused(target, await store.pauses(ending_after=now, damaged=unheard))
         ended = await _end(store, same, by, now)
         return Written(pause=None, ended=ended, others=others, is_running=await _is_running(store, now))
 
 
-async def pauses(url: str) -> Sequence[Pause]:
-    """Every pause that is remembered, open or past, newest first."""
+async def pauses(url: str, damage: Damage) -> Sequence[Pause]:
+    """Every pause that is remembered, open or past, newest first; ``damage`` is told of those that cannot be read."""
     async with wiring.opened_to_read(url) as store:
-        return await store.pauses()
+        return await store.pauses(damaged=damage.of("pause", PAUSE))
 
 
 async def _open_pauses(store: Store, target: str, now: datetime) -> tuple[tuple[Pause, ...], tuple[Pause, ...]]:
     """Those of the target, and those of what contains it or is contained."""
-    found = await store.pauses(ending_after=now)
+    found = await store.pauses(ending_after=now, damaged=unheard)
     same = tuple(one for one in found if one.target == target)
     application = target.partition("/")[0]
     others = (

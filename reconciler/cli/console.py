@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from reconciler.core.damage import Damage
 from reconciler.core.visible import visible, visible_line
 
 
@@ -104,6 +105,11 @@ def print_error(error: Exception) -> None:
 def print_problems(problems: Iterable[object]) -> None:
     """Every problem on standard error, one a line."""
     _write(err(), sys.stderr, (("red", str(problem)) for problem in problems))
+
+
+def print_damage(damage: Damage) -> None:
+    """Every record of the store that cannot be read, on standard error, one a line."""
+    _write(err(), sys.stderr, (("yellow", line) for line in damage.lines))
 
 
 def _write(console: Console, stream: TextIO, lines: Iterable[tuple[str, str]]) -> None:

@@ -19,6 +19,7 @@ from reconciler.cli.console import STATUS_STYLES, Cell, Output, OutputOption
 from reconciler.cli.options import StoreOption
 from reconciler.core import views
 from reconciler.core.completion import completed_at
+from reconciler.core.damage import Damage
 from reconciler.core.drift import describe, key_of
 from reconciler.core.instants import absolute, read_instant, relative, span
 from reconciler.core.model import Cause, Drift, Job, JobKey, Outcome, Run, RunQuery, StopKind, StoredJob, SyncReport
@@ -36,7 +37,9 @@ _RUN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{
 
 def status(store: StoreOption = None, output: OutputOption = Output.TEXT) -> None:
     """The whole at a glance: who runs, what was synced, what is held, how the last 24 hours went."""
-    view = asyncio.run(reading.status(settings.load(store=store)))
+    damage = Damage()
+    view = asyncio.run(reading.status(settings.load(store=store), damage))
+    console.print_damage(damage)
     if output is Output.JSON:
         console.print_json(view.shape())
         return
@@ -161,7 +164,9 @@ def jobs(
 ) -> None:
     """List the jobs: schedule, next run, last run."""
     now = datetime.now(UTC)
-    found = asyncio.run(reading.jobs(settings.load(store=store).store, application))
+    damage = Damage()
+    found = asyncio.run(reading.jobs(settings.load(store=store).store, application, damage))
+    console.print_damage(damage)
     if output is Output.JSON:
         console.print_json({"items": [_job_view(one, found, now).shape() for one in found.jobs], "next": None})
         return
@@ -277,7 +282,11 @@ def show(
 
 def _show_job(url: str, key: JobKey, output: Output) -> None:
     now = datetime.now(UTC)
-    found = asyncio.run(reading.jobs(url, key.application))
+    damage = Damage()
+    try:
+        found = asyncio.run(reading.jobs(url, key.application, damage))
+    finally:
+        console.print_damage(damage)
     stored = next((one for one in found.jobs if one.key == key), None)
     if stored is None:
         raise NotFoundError(f"there is no job {key}{did_you_mean(str(key), [str(one.key) for one in found.jobs])}")
@@ -334,7 +343,9 @@ def syncs(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """List syncs, newest first: which commit by whom, what it changed, what it held, what had drifted."""
-    found = asyncio.run(reading.syncs(settings.load(store=store).store, limit))
+    damage = Damage()
+    found = asyncio.run(reading.syncs(settings.load(store=store).store, limit, damage))
+    console.print_damage(damage)
     if output is Output.JSON:
         console.print_json({"items": [views.sync_view(one).shape() for one in found], "next": None})
         return
@@ -391,7 +402,11 @@ def print_run(run: Run, output: Output) -> None:
 
 def _show_application(url: str, name: str, output: Output) -> None:
     now = datetime.now(UTC)
-    view = asyncio.run(reading.application(url, name, now))
+    damage = Damage()
+    try:
+        view = asyncio.run(reading.application(url, name, now, damage))
+    finally:  # it may be its very record that cannot be read
+        console.print_damage(damage)
     if output is Output.JSON:
         console.print_json(view.shape())
         return

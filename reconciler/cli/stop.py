@@ -18,6 +18,7 @@ from reconciler.cli.console import Cell, Output, OutputOption
 from reconciler.cli.options import StoreOption
 from reconciler.core import pauses as asked
 from reconciler.core import views
+from reconciler.core.damage import Damage
 from reconciler.core.instants import absolute, relative
 from reconciler.core.model import Pause
 from reconciler.core.stops import covers_until
@@ -86,7 +87,9 @@ def pauses(
 ) -> None:
     """List the pauses, open and past: who, why, since when, until when, ended by whom."""
     now = datetime.now(UTC)
-    found = asyncio.run(stopping.pauses(settings.load(store=store).store))
+    damage = Damage()
+    found = asyncio.run(stopping.pauses(settings.load(store=store).store, damage))
+    console.print_damage(damage)
     if output is Output.JSON:
         console.print_json({"items": [views.pause_view(one).shape() for one in found], "next": None})
         return

@@ -11,7 +11,9 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from reconciler.core.damage import damage_text, unheard
 from reconciler.core.model import FreezeWindow, JobKey, Pause, Stop, StoredJob
+from reconciler.core.pauses import ends_in_words
 from reconciler.core.stops import Stoppages, covers_until
 from reconciler.core.windows import Occurrences
 from reconciler.errors import ReconcilerError, StoreError
@@ -61,6 +63,7 @@ class Stops:
         self._given: list[FreezeWindow] = []
         self._stoppages = Stoppages()
         self._is_away = False
+        self._damaged: set[str] = set()  # told already
 
     @property
     def stoppages(self) -> Stoppages:
@@ -98,11 +101,11 @@ class Stops:
         Raises:
             StoreError: the store is away or refuses.
         """
-        everything = await self._store.pauses()
         now = self._clock.now()
+        everything = (await self._stored(now)).values()
         self._past = [pause for pause in everything if covers_until(pause) <= now]
         self._note({pause.id: pause for pause in everything if covers_until(pause) > now}, now)
-        self.windows(await self._store.windows())
+        self.windows(await self._store.windows(unheard))  # the first sync tells of those that cannot be read
 
     async def keep(self) -> None:
         """Follow pauses and freezes for as long as the process lives; never ends by itself."""
@@ -126,17 +129,28 @@ class Stops:
 
     async def _read(self) -> None:
         now = self._clock.now()
-        found = {pause.id: pause for pause in await self._store.pauses(ending_after=now)}
+        found = await self._stored(now, ending_after=now)
         gone = [pause for pause in self._open.values() if pause.id not in found]
         if found == self._open:
             return
         if any(pause.until > now for pause in gone):  # somebody ended it: who, and when?
-            stored = {pause.id: pause for pause in await self._store.pauses()}
+            stored = await self._stored(now)
             gone = [stored.get(pause.id, replace(pause, ended_at=now)) for pause in gone]
         self._past += gone
         self._note(found, now)
         for pause in gone:
             self._on_change(RESUMED if covers_until(pause) < pause.until else ENDED, pause)
+
+    async def _stored(self, now: datetime, *, ending_after: datetime | None = None) -> dict[str, Pause]:
+        """The pauses that are stored; of a record that somebody has damaged since, what it said before."""
+        damaged: dict[str, str] = {}
+        stored = await self._store.pauses(ending_after=ending_after, damaged=damaged.__setitem__)
+        found = {pause.id: pause for pause in stored}
+        found |= {name: self._open[name] for name in damaged if name in self._open and self._open[name].until > now}
+        for name in damaged.keys() - self._damaged:
+            log.error("%s", damage_text("pause", name, damaged[name], _becomes_of(found.get(name))))
+        self._damaged |= damaged.keys()
+        return found
 
     def _note(self, found: dict[str, Pause], now: datetime) -> None:
         begun = [pause for pause in found.values() if pause.id not in self._open]
@@ -145,3 +159,9 @@ class Stops:
         self._stoppages = self._stoppages.with_pauses([*found.values(), *self._past])
         for pause in begun:
             self._on_change(PAUSED, pause)
+
+
+def _becomes_of(pause: Pause | None) -> str:
+    if pause is None:
+        return "what it paused is not known and is not paused: pause it again"
+    return f"{pause.target} stays paused until {ends_in_words(pause.until)}"

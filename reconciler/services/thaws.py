@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
+from reconciler.core.damage import unheard
 from reconciler.core.model import JobKey, RunQuery, StopKind, StoredJob
 from reconciler.core.stops import Stoppages
 from reconciler.core.thaw import Thaw, owed, thaw_of
@@ -76,7 +77,8 @@ class Thaws:
         thaws = [thaw for name in by_application if (thaw := thaw_of(stoppages, name, after, now)) is not None]
         if not thaws:
             return
-        stoppages = stoppages.with_pauses(await self._store.pauses())  # also those that ended during the freeze
+        pauses = await self._store.pauses(damaged=unheard)  # also those that ended during the freeze
+        stoppages = stoppages.with_pauses(pauses)
         for thaw in thaws:
             jobs = by_application[thaw.application]
             if self._looked_until is None:  # one that another process may have seen to long ago

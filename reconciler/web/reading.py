@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from reconciler.core import views
+from reconciler.core.damage import unheard
 from reconciler.core.model import ApplicationState, JobKey, Run, RunQuery, StoredJob, SyncReport
 from reconciler.core.stats import StatsView, stats
 from reconciler.core.stops import Stoppages
@@ -60,7 +61,7 @@ async def read_status(state: State) -> StatusView:
             jobs=await state.declared.jobs(),
             applications=await state.declared.applications(),
             running=await store.unfinished(),
-            syncs=await store.syncs(views.SYNCS_LOOKED_AT),
+            syncs=await store.syncs(views.SYNCS_LOOKED_AT, damaged=unheard),
             tallies=await store.tally(RunQuery(since=now - timedelta(hours=24))),
             processes=await store.processes(),
             lease=await store.lease(),
@@ -187,7 +188,7 @@ async def read_run(state: State, run_id: RunId) -> RunView:
 @router.get("/syncs", tags=["status"], summary="Syncs", responses=answers(examples.page_of(examples.SYNC), *READING))
 async def list_syncs(state: State, question: Annotated[SyncsQuestion, Query()]) -> Page[SyncView]:
     """What each sync saw and did, newest first."""
-    found = await state.store.syncs(question.limit + 1, before=question.cursor)
+    found = await state.store.syncs(question.limit + 1, before=question.cursor, damaged=unheard)
     return page(found, question.limit, kind=question.kind, position=lambda one: one.id, show=views.sync_view)
 
 
@@ -217,7 +218,8 @@ def _counts(jobs: Iterable[StoredJob]) -> Mapping[str, int]:
 
 
 async def _stoppages(state: WebState) -> Stoppages:
-    return Stoppages(await state.store.pauses(ending_after=state.now()), await state.store.windows())
+    pauses = await state.store.pauses(ending_after=state.now(), damaged=unheard)
+    return Stoppages(pauses, await state.store.windows(unheard))
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +235,7 @@ class _Surroundings:
     async def of(state: WebState) -> _Surroundings:
         """As things stand now."""
         held = frozenset(one.name for one in await state.declared.applications() if one.held)
-        syncs = await state.store.syncs(views.SYNCS_LOOKED_AT)
+        syncs = await state.store.syncs(views.SYNCS_LOOKED_AT, damaged=unheard)
         return _Surroundings(state.now(), held, await _stoppages(state), syncs)
 
     def job(self, state: WebState, stored: StoredJob, last: Mapping[JobKey, Run]) -> JobView:
@@ -303,6 +305,6 @@ async def _refuse_unknown(store: Store, application: str | None, api: str | None
         if not await _has_been(store, JobKey(application, api)):
             raise refuse("job-not-found", "No job of this name is stored, and no run of it.")
         return
-    stored = {one.name for one in await store.applications()}
+    stored = {one.name for one in await store.applications(unheard)}
     if application not in stored and not await store.runs(RunQuery(application=application, limit=1)):
         raise refuse("application-not-found", "No Application of this name is stored, and no run of it.")

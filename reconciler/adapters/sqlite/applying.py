@@ -40,7 +40,7 @@ class Applied:
     """All that one ``apply`` is given."""
 
     jobs: Sequence[StoredJob] = ()
-    removed_jobs: Sequence[JobKey] = ()
+    removed_jobs: Sequence[JobKey | str] = ()
     applications: Sequence[ApplicationState] = ()
     removed_applications: Sequence[str] = ()
     windows: Sequence[FreezeWindow] = ()

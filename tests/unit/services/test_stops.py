@@ -135,6 +135,32 @@ class TestPauses:
         assert house.reason() is None
         assert house.told() == [("paused", "001"), ("resumed", "001")]
 
+    async def test_a_pause_whose_record_is_damaged_goes_on_until_its_end_and_is_told_once(self, caplog):
+        house = House()
+        house.store.stored_pauses = {"001": pause()}
+        await house.start()
+        house.store.damaged = {"pauses": {"001": "until is missing"}}
+        await house.clock.advance(HOUR - SECOND)
+        assert (house.reason(), house.told()) == ("migration", [("paused", "001")])
+        (line,) = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
+        assert "001 of a pause cannot be read: until is missing; billing stays paused until" in line
+        await house.clock.advance(BEAT)
+        assert house.reason() is None
+
+    async def test_a_damaged_pause_of_which_nothing_is_known_is_told_at_the_start_and_stops_no_process(self, caplog):
+        house = House()
+        house.store.stored_pauses = {"001": pause(), "002": pause(2, api="nightly")}
+        house.store.damaged = {"pauses": {"001": "until is missing"}}
+        await house.start()
+        assert house.told() == [("paused", "002")]
+        assert "what it paused is not known and is not paused: pause it again" in caplog.text
+
+    async def test_a_damaged_window_stops_no_process(self):
+        house = House(windows=[window()])
+        house.store.damaged = {"windows": {"lunch": "mode is missing"}}
+        await house.start()
+        assert house.reason() is None
+
     async def test_slots_of_a_pause_that_has_ended_were_paused_all_the_same(self):
         house = House()
         house.store.stored_pauses = {"001": pause(until=START + MINUTE)}
