@@ -197,9 +197,14 @@ class _Building:
     def take_chains(self) -> None:
         """What is wrong with the jobs that follow others."""
         followed: dict[JobKey, JobKey] = {}
-        for key, each in self.resolved.items():
-            after = each.job.schedule.after if each.job is not None else None
-            if (other := after.key if after else None if each.job else declared_upstream(each.api)) is not None:
+        for key, each in self.resolved.items():  # of thousands most follow none
+            if each.job is None:
+                other = declared_upstream(each.api)
+            elif (after := each.job.schedule.after) is None:
+                continue
+            else:
+                other = after.key
+            if other is not None:
                 followed[key] = other
         for key, api in self.unresolved.items():
             if (other := declared_upstream(api)) is not None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from reconciler.core.changes import Change, Kept
 from reconciler.core.desired_chains import circles
-from reconciler.core.model import Job, JobKey, StoredJob
+from reconciler.core.model import JobKey, StoredJob
 
 
 def without_circles(changes: Sequence[Change], stored: Mapping[JobKey, StoredJob]) -> tuple[list[Change], list[Kept]]:
@@ -19,7 +19,9 @@ def without_circles(changes: Sequence[Change], stored: Mapping[JobKey, StoredJob
     What is stored has no circle, so that leaving changes out opens every one of them.
     """
     left, kept = list(changes), list[Kept]()
-    before = {key: other for key, known in stored.items() if (other := _followed(known.job)) is not None}
+    if not left:
+        return left, kept
+    before = {key: after.key for key, known in stored.items() if (after := known.job.schedule.after) is not None}
     while found := circles(_after(left, before)):
         closing = [each for each in left if each.key in found]
         left = [each for each in left if each.key not in found]
@@ -36,10 +38,6 @@ def _after(changes: Sequence[Change], before: Mapping[JobKey, JobKey]) -> dict[J
         for key in (change.key, change.renamed_from):
             if key is not None:
                 followed.pop(key, None)
-        if change.after is not None and (other := _followed(change.after)) is not None:
-            followed[change.key] = other
+        if change.after is not None and (after := change.after.schedule.after) is not None:
+            followed[change.key] = after.key
     return followed
-
-
-def _followed(job: Job) -> JobKey | None:
-    return None if job.schedule.after is None else job.schedule.after.key

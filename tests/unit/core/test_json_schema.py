@@ -12,11 +12,24 @@ from reconciler.core.json_schema import manifest_schema
 from reconciler.core.manifests import parse
 from reconciler.core.yaml import read
 from schemas.api import Api, InlineApi, Policies
-from schemas.application import Application, Defaults, Limits
+from schemas.application import Application, Defaults, History, Limits
+from schemas.calendar import Calendar, CalendarSpec, Range
 from schemas.environment import Environment, EnvironmentSpec, Patch
 from schemas.freeze_window import FreezeWindow, FreezeWindowSpec
 from schemas.request import Expect, Request, Retry
-from schemas.schedule import At, Cron, Every, Frequency, Schedule
+from schemas.schedule import (
+    After,
+    At,
+    AtOnDays,
+    Cron,
+    CronOnDays,
+    Every,
+    EveryOnDays,
+    Following,
+    Frequency,
+    FrequencyOnDays,
+    Schedule,
+)
 from tests.unit.core.test_manifests import EXAMPLE
 
 VALIDATOR = Draft202012Validator(manifest_schema())
@@ -37,6 +50,8 @@ def test_it_is_a_schema():
     [
         *(Api, Application, InlineApi, Policies, Defaults, Limits, Request, Expect, Retry, Cron, Every, At, Frequency),
         *(Environment, EnvironmentSpec, Patch, FreezeWindow, FreezeWindowSpec),
+        *(Calendar, CalendarSpec, Range, History, After, Following),
+        *(CronOnDays, EveryOnDays, AtOnDays, FrequencyOnDays),
     ],
 )
 def test_every_model_has_a_schema_of_its_own(model):
