@@ -200,6 +200,8 @@ def frozen(freeze: Freeze) -> Stop:
 
 def said(stop: Stop) -> str:
     """A stop in one line: ``paused by user@host until 2026-11-21 18:00:00Z: database migration``."""
+    if stop.kind is StopKind.EXCLUDED:  # which calendar and which day say it all
+        return stop.reason
     by = f" by {visible_line(stop.by)}" if stop.by else ""
     until = "" if stop.until is None else f" until {stamp(stop.until).replace('T', ' ')}"
     if stop.kind is StopKind.PAUSED and stop.until is None:

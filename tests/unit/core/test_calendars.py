@@ -11,6 +11,7 @@ import pytest
 from reconciler.core.calendars import Agenda, content, excluded, stop_of
 from reconciler.core.model import After, Calendar, JobKey, Schedule, StopKind
 from reconciler.core.schedules import resolve
+from reconciler.core.stops import said
 from reconciler.core.timetable import Timetable, words
 from reconciler.core.zones import wall_time
 
@@ -215,3 +216,8 @@ class TestWords:
         calendar = Calendar(name="c", dates=("12-25",), weekly=("SUN",), ranges=(("12-30", "01-02"),))
         assert content(calendar) == "12-25, SUN, 12-30 to 01-02 (UTC)"
         assert content(Calendar(name="c")) == "no days (UTC)"
+
+    def test_a_skipped_slot_says_which_calendar_and_which_day_and_no_more(self):
+        stop = stop_of(schedule(but_not=(HOLIDAYS,)), instant("2026-12-25 02:00"))
+        assert stop is not None
+        assert said(stop) == "excluded by calendar holidays (2026-12-25)"
