@@ -51,7 +51,7 @@ class ApsClock:
         self._stored: dict[JobKey, tuple[Schedule, datetime]] = {}
         self._aligned_at = self.now()
         self._origin: datetime | None = self._aligned_at  # until the first alignment
-        self._scheduler = Scheduler(self.now, self._hand_over)
+        self._scheduler = Scheduler(self.now, self._hand_over, self._start_over)
 
     def now(self) -> datetime:
         """The present instant, aware, UTC, in whole milliseconds."""
@@ -215,6 +215,17 @@ class ApsClock:
         del self._entries[entry.timetable]
         self._scheduler.cancel(entry)
         return True
+
+    def _start_over(self, now: datetime) -> None:
+        """The clock was wrong by far: slots count from now, also some that were handed over while it was."""
+        LOG.warning("the clock was set back to %s: slots count from now on", stamp(now))
+        with self._scheduler.at_once():
+            for entry in self._entries.values():
+                entry.handed = None
+                entry.keys = {key: min(since, now) for key, since in entry.keys.items()}
+                self._scheduler.cancel(entry)
+                if (first := _first_after(entry.timetable, now)) is not None:
+                    self._scheduler.appoint(entry, first)
 
     def _hand_over(self, entry: Entry, slot: datetime) -> None:
         """Tell of a slot those jobs for which it counts. What goes wrong there must not stop the other timetables."""

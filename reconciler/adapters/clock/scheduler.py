@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from apscheduler.executors.base import BaseExecutor
@@ -24,6 +24,10 @@ from reconciler.core.timetable import Timetable
 
 # How many slots of one timetable are handed over after a pause.
 MOST_MISSED = 100
+
+# A clock that is set back by less hands nothing over twice. Further back it has been wrong for so long, most likely by
+# months or years, that no job would be due before the wrong time has come: then slots count from now again.
+FARTHEST_BACK = timedelta(days=1)
 
 # In seconds. asyncio's timers do not count the time that a machine sleeps, nor see the wall clock being set.
 LONGEST_SLEEP = 1.0
@@ -94,10 +98,23 @@ class _HandOver(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
 
 
 class Scheduler(AsyncIOScheduler):  # type: ignore[misc]  # APScheduler has no types
-    """APScheduler's timer, appointments and job store, with the time of day passed in."""
+    """APScheduler's timer, appointments and job store, with the time of day passed in.
 
-    def __init__(self, now: Callable[[], datetime], hand_over: Callable[[Entry, datetime], None]) -> None:
+    Args:
+        now: the time of day.
+        hand_over: told of each slot that comes.
+        set_back: told of the time of day when it has been set back far.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], datetime],
+        hand_over: Callable[[Entry, datetime], None],
+        set_back: Callable[[datetime], None],
+    ) -> None:
         self._read_now = now
+        self._latest = now()
+        self._set_back = set_back
         super().__init__(
             logger=_APSCHEDULER_LOG,
             timezone=UTC,
@@ -148,6 +165,9 @@ class Scheduler(AsyncIOScheduler):  # type: ignore[misc]  # APScheduler has no t
         if self.state != STATE_RUNNING:
             return None
         now = self._read_now()
+        if now < self._latest - FARTHEST_BACK:
+            self._set_back(now)
+        self._latest = now
         store = self._lookup_jobstore("default")
         for appointment in store.get_due_jobs(now):
             self._serve(appointment, store, now)

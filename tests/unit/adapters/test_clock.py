@@ -365,6 +365,17 @@ class TestTheWallClockIsSet:
                 NOON + number * MINUTE for number in range(2, 7)
             ]
 
+    async def test_back_by_a_year_lets_every_job_be_due_again(self, caplog):
+        async with running() as wall:
+            wall.align(job("a", cron("* * * * *")), job("once", Schedule(declared="", at=NOON + MINUTE)))
+            await wall.reach(NOON + 365 * DAY)
+            wall.align(job("a", cron("* * * * *")), job("b", cron("* * * * *"), since=NOON + 365 * DAY))
+            assert await wall.reach(NOON + 90 * SECOND) == []
+            assert wall.clock.next_due(key("a")) == NOON + 2 * MINUTE
+            assert await wall.reach(NOON + 2 * MINUTE) == [(NOON + 2 * MINUTE, ["a", "b"])]
+            assert list(wall.clock.drift()) == []
+        assert "the clock was set back" in caplog.text
+
 
 class TestTrouble:
     async def test_an_error_of_one_does_not_stop_the_others_nor_the_next_slot(self, caplog):
