@@ -206,8 +206,21 @@ class Runner:
         return self._roster.predecessor(key) is not None
 
     def elsewhere(self, runs: Mapping[JobKey, str]) -> None:
-        """Of these jobs other processes have runs that have not ended; with the id of one of them."""
+        """Of these jobs other processes have runs that have not ended; with the id of one of them. Told often."""
         self._admission.elsewhere(runs)
+        self._end_unsent()
+
+    def _end_unsent(self) -> None:
+        """End what was claimed under a term that is over: it would stand as running until its turn came."""
+        term = self._term()
+        for underway in self._roster.all():
+            if not underway.claimed or underway.run.term in (0, term):
+                continue
+            if underway.task is None:
+                self._end(underway, underway.deposed())
+            elif underway.called_at is None:
+                underway.stop = underway.deposed()
+                underway.task.cancel()
 
     def stop_of(self, key: JobKey) -> Stop | None:
         """What stops a job now; ``None`` if nothing does."""

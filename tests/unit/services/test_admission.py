@@ -63,6 +63,33 @@ class TestTerms:
         assert (found["nightly"].outcome, found["nightly"].reason) == (Outcome.MISSED, LOST)
         assert len(house.caller.requests) == 1
 
+    async def test_even_before_its_turn_has_come(self):
+        house = Leader(stored_job("billing/slow"), stored_job(), script=[Gate()], max_in_flight=1)
+        await house.due("billing/slow", NAME)
+        house.term = None
+        house.runner.elsewhere({})
+        found = {run.key.api: run for run in await house.record()}
+        assert found["slow"].outcome is Outcome.RUNNING
+        assert (found["nightly"].outcome, found["nightly"].reason) == (Outcome.MISSED, LOST)
+
+    async def test_and_a_pause_before_another_attempt_is_broken_off(self):
+        policy = RetryPolicy(limit=3, initial_delay=timedelta(minutes=5))
+        house = Leader(stored_job(retry=policy), script=[FAILED])
+        await house.due()
+        house.term = None
+        house.runner.elsewhere({})
+        (run,) = await house.record()
+        assert (run.outcome, len(run.attempts)) == (Outcome.FAILED, 1)
+        assert run.reason == "status 503, expected 2xx; not tried again: this process lost the lead"
+
+    async def test_a_leader_that_leads_on_goes_on(self):
+        gate = Gate()
+        house = Leader(stored_job("billing/slow"), stored_job(), script=[gate], max_in_flight=1)
+        await house.due("billing/slow", NAME)
+        house.runner.elsewhere({})
+        gate.open()
+        assert [outcome for _, outcome in await house.outcomes()] == ["succeeded"] * 2
+
     async def test_a_term_that_has_come_since_is_another(self):
         gate = Gate()
         house = Leader(stored_job("billing/slow"), stored_job(), script=[gate], max_in_flight=1)
