@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 SOURCE ?= manifests/
 
-.PHONY: run test lint check bench commits docs format clean
+.PHONY: run test lint check bench commits faults takeovers docs format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo 'make test    run all tests'
 	@echo 'make check   lint, types, import rules, tests, coverage'
 	@echo 'make bench   measure against the figures in docs/performance.md'
+	@echo 'make faults  strike three replicas 500 times and account for 100,000 slots (docs/reliability.md)'
 
 .venv/run: pyproject.toml
 	@test -n '$(PYTHON)' || { echo 'cron-reconciler needs Python 3.11 or newer; none was found on PATH.' >&2; exit 1; }
@@ -50,6 +51,14 @@ commits: .venv/dev
 
 bench: .venv/dev
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+# SLOTS, FAULTS, SECONDS, SEED, REPLICAS and LEASE say how much of what; a short form of it is among the tests.
+faults: .venv/dev
+	@$(BIN)/python -m tests.faults
+
+# KILLS and HANDOVERS of the leader, one by one, each against the clock.
+takeovers: .venv/dev
+	@$(BIN)/python -m tests.faults takeovers
 
 docs: .venv/dev
 	@$(BIN)/python -m docs.generate

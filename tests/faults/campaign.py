@@ -82,9 +82,7 @@ async def run(options: Options, kinds: Sequence[Kind] = tuple(Kind)) -> Told:
             folder, mixed(options.slots / options.seconds), replicas=options.replicas, settings=settings(options)
         )
         planned = plan(options.seed, options.faults, options.seconds, kinds)
-        told = await take_place(world, planned, options)
-        (folder / "evidence.pickle").write_bytes(pickle.dumps(told))
-        return told
+        return await take_place(world, planned, options)
 
 
 def settings(options: Options) -> Mapping[str, str]:
@@ -100,7 +98,9 @@ async def take_place(world: World, planned: Sequence[Planned], options: Options)
         began = time.time()
         await _strike_all(injector, planned, began + options.seconds, world)
         evidence = await end(world, watch, injector, options)
-        return Told(options=options, evidence=evidence, began=began, idle=injector.idle)
+        told = Told(options=options, evidence=evidence, began=began, idle=injector.idle)
+        (world.folder / "evidence.pickle").write_bytes(pickle.dumps(told))  # for whoever looks into what happened
+        return told
 
 
 async def begin(world: World, watch: Watch) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 from urllib.parse import unquote
@@ -32,7 +33,8 @@ class Database:
         return self
 
     async def __aexit__(self, *_) -> None:
-        await self._run("stop")
+        if self.uri:
+            await self.kill()  # what it holds goes with the folder
 
     async def start(self) -> None:
         """Start it, or start it again on the same data; returns when it answers."""
@@ -46,9 +48,25 @@ class Database:
             await asyncio.sleep(0.01)
         for name in ("pid", "uri"):  # or a body that nobody has buried would count as running
             (self._folder / name).unlink()
+        self._bury()
+        self.uri = ""
+
+    def _bury(self) -> None:
+        """Remove what a dead engine leaves behind: its socket, in a folder of the engine's own."""
+        place, port = self.address()
+        if port is None:
+            Path(place).unlink(missing_ok=True)
+            with suppress(OSError):
+                Path(place).parent.rmdir()
 
     def address(self) -> Address:
-        """Where it listens at this moment."""
+        """Where it listens at this moment.
+
+        Raises:
+            OSError: nowhere.
+        """
+        if not self.uri:
+            raise ConnectionRefusedError("the database is down")
         place = self.uri.partition("://")[2].partition("/")[0]
         if place.startswith("%2F"):
             return unquote(place), None

@@ -45,7 +45,7 @@ class Change:
 def explains(run: Run, calls: Sequence[Call], evidence: Evidence) -> bool:
     """Whether anything had happened, between a run's claim and its end, to its processes or to the database.
 
-    A run that was taken over names its new owner; who claimed it is whoever led then, and who called it signed the call.
+    A run that was taken over names its new owner; who claimed it is whoever led then, and each call names its sender.
     """
     began = run.claimed_at.timestamp() - _TOUCH
     ended = (run.finished_at or run.claimed_at).timestamp() + _TOUCH
