@@ -6,10 +6,15 @@ import asyncio
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from reconciler.adapters.git import GitSource, Limits
@@ -782,6 +787,62 @@ async def test_a_fetch_that_is_cancelled_leaves_no_process_and_the_next_one_work
         assert none_alive_for(data)
     with daemon(repository.path.parent, server.port):
         assert (await source.fetch({})).revision == repository.head()
+
+
+FETCHING = """
+import asyncio, sys
+from pathlib import Path
+from tests.integration.repositories import source_at
+asyncio.run(source_at(sys.argv[1], Path(sys.argv[2])).fetch({}))
+"""
+
+
+@contextmanager
+def fetching_elsewhere(url: str, data: Path) -> Iterator[tuple[psutil.Process, list[psutil.Process]]]:
+    """A process of its own that has begun to fetch, and those that work for it."""
+    process = subprocess.Popen([sys.executable, "-c", FETCHING, url, str(data)], cwd=Path(__file__).parents[2])
+    try:
+        end = time.monotonic() + 20
+        while True:
+            working = psutil.Process(process.pid).children(recursive=True)
+            if any(one.name() == "git" for one in working):
+                break
+            assert time.monotonic() < end
+            assert process.poll() is None
+            time.sleep(0.02)
+        yield psutil.Process(process.pid), working
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("scheme", ["git", "http"])
+async def test_where_the_reconciler_is_killed_its_fetch_dies_with_it(data, scheme):
+    with (
+        SilentServer() as server,
+        fetching_elsewhere(f"git+{scheme}://127.0.0.1:{server.port}/repo.git?ref=main", data) as (process, working),
+    ):
+        process.kill()
+
+        assert psutil.wait_procs([process, *working], timeout=5)[1] == []
+        assert none_alive_for(data)
+
+
+async def test_a_fetch_that_outlives_its_reconciler_is_not_disturbed(data):
+    with SilentServer() as server:
+        url = f"git+git://127.0.0.1:{server.port}/repo.git?ref=main"
+        with fetching_elsewhere(url, data) as (process, working):
+            for one in (*(one for one in working if one.name() != "git"), process):
+                one.kill()
+            (mirror,) = (data / "git").glob("*.git")
+            (mirror / "shallow.lock").write_text("")
+            with pytest.raises(SourceUnavailableError, match="another process"):
+                await source_at(url, data, limits=Limits(fetching=0.5)).fetch({})
+
+            assert (mirror / "shallow.lock").exists()
+            for one in working:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
 
 
 @pytest.mark.parametrize("scheme", ["git", "http"])

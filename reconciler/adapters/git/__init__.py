@@ -322,8 +322,9 @@ class GitSource:
         self._is_noted = True
         most = f"{self._limits.fetched / (1 << 30):.3g} GiB"
         note = (
-            f"the server leaves nothing out: files over {MAX_FILE_BYTES >> 20} MiB are fetched too, and the copy in the data "
-            f"directory is made anew beyond {most}; uploadpack.allowFilter in the server's git configuration mends it"
+            f"the server leaves nothing out: files over {MAX_FILE_BYTES >> 20} MiB are fetched too, and the copy in "
+            f"the data directory is made anew beyond {most}; uploadpack.allowFilter in the server's git configuration "
+            "mends it"
         )
         return (note,)
 

@@ -1,13 +1,14 @@
 """Starting git so that nothing in a repository, and nothing in our own environment, makes it do more than we ask.
 
-No hook, submodule, external transport or prompt ever runs; every process has a bound on time and on what it says, and
-is ended with all its children. Forbidden here: knowing what is asked of git.
+No hook, submodule, external transport or prompt ever runs; every process has a bound on time and on what it says, is
+ended with all its children, and does not outlive us. Forbidden here: knowing what is asked of git.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -26,6 +27,20 @@ _MOST_SAID = 8192  # bytes of what git complains that are kept
 _STEP = 0.5  # seconds between looks of a watch
 _ASKING = 10.0  # seconds
 _SSH = "ssh -oBatchMode=yes -oConnectTimeout=10"
+# A command that talks to the network would go on for ever where nobody ends it, and its children too. So a shell stands
+# beside it that holds the other end of our pipe: when we are gone, however suddenly, it ends them all, itself included.
+_GUARD = """exec 3<&0 </dev/null
+"$@" 3<&- &
+git=$!
+{ read -r _; kill -s KILL 0; } <&3 >/dev/null 2>&1 &
+guard=$!
+exec 3<&-
+wait "$git"
+code=$?
+exec 2>/dev/null
+kill -s KILL "$guard"
+exit "$code"
+"""
 _PROGRESS = re.compile(r"(remote: )?([A-Z][a-z]+ [a-z]+: +\d+(%|,|$)|Total \d+ \(delta )")
 TOKEN_VARIABLE = "RECONCILER_GIT_TOKEN"  # noqa: S105 - the name of a variable
 
@@ -95,6 +110,7 @@ class Git:
         network: Mapping[str, str] | None = None,
         watch: Callable[[int], str] | None = None,
         allowed: Sequence[int] | None = (0,),
+        lock: int | None = None,
     ) -> tuple[int, bytes, str]:
         """Run a command to its end.
 
@@ -105,6 +121,8 @@ class Git:
             network: more configuration, for a command that may talk to the URL; ``None`` forbids it to talk at all.
             watch: asked now and then, with the number of bytes on standard error so far; says why the command must
                 end, or nothing.
+            lock: a locked file's descriptor: it stays locked for as long as any of its processes lives, whatever
+                becomes of us.
             allowed: exit codes that are no error; ``None`` where the caller judges by what it said.
 
         Returns:
@@ -114,7 +132,7 @@ class Git:
             SourceError: it printed too much.
             SourceUnavailableError: it took too long, the watch ended it, or it failed.
         """
-        with self.process(*arguments, within=within, network=network, watch=watch) as started:
+        with self.process(*arguments, within=within, network=network, watch=watch, lock=lock) as started:
             printed = _read(started.out, most)
         said = self.clean(started.said())
         if started.ended:
@@ -132,27 +150,29 @@ class Git:
         within: float,
         network: Mapping[str, str] | None = None,
         watch: Callable[[int], str] | None = None,
+        lock: int | None = None,
     ) -> Iterator[Started]:
         """Start a command to talk with; on leaving it is over, whatever it was doing."""
         if self._stopped:
             raise SourceUnavailableError("the reconciler is stopping")
+        if shutil.which("git") is None:
+            raise SourceError("git is not installed; a repository as a source needs git 2.36 or newer")
+        guard = () if network is None else ("/bin/sh", "-c", _GUARD, "sh")
         with TemporaryFile() as complaints:
-            try:
-                process = subprocess.Popen(  # noqa: S603 - a list, no shell, and nothing in it begins with a dash
-                    ["git", *self._where, *arguments],  # noqa: S607 - git is found as the operator set it up
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=complaints,
-                    env=self._environment(network),
-                    start_new_session=True,
-                )
-            except FileNotFoundError:
-                raise SourceError("git is not installed; a repository as a source needs git 2.36 or newer") from None
+            process = subprocess.Popen(  # noqa: S603 - a list, and nothing in it begins with a dash; the shell reads none
+                [*guard, "git", *self._where, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                env=self._environment(network),
+                start_new_session=True,
+                pass_fds=() if lock is None else (lock,),
+            )
             self.started += 1
             self._running = process
             if self._stopped:  # meanwhile, and missed this one
                 _kill(process)
-            started = Started(process, complaints)
+            started = Started(process, complaints, is_guarded=bool(guard))
             watchdog = threading.Thread(target=started.watch, args=(within, watch), daemon=True)
             watchdog.start()
             try:
@@ -210,7 +230,7 @@ class Git:
 class Started:
     """A process of git that runs."""
 
-    def __init__(self, process: subprocess.Popen[bytes], complaints: IO[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], complaints: IO[bytes], *, is_guarded: bool) -> None:
         assert process.stdin is not None, "it was asked for"  # noqa: S101
         assert process.stdout is not None, "it was asked for"  # noqa: S101
         self.process = process
@@ -219,6 +239,7 @@ class Started:
         self.ended = ""
         self.code = 0
         self._complaints = complaints
+        self._is_guarded = is_guarded
         self._over = threading.Event()
         self._said = ""
 
@@ -235,16 +256,21 @@ class Started:
 
     def close(self) -> None:
         """Let it end, or end it where it does not of itself."""
-        with suppress(OSError):
-            self.into.close()
+        if not self._is_guarded:  # to a guard it would mean that we are gone
+            self._hang_up()
         if self.process.poll() is None and self.out.closed is False and self.out.read(1):
             _kill(self.process)  # it had more to say than we want to hear
         self.code = self.process.wait()
+        self._hang_up()
         self._over.set()
         self.out.close()
         self._complaints.seek(0, os.SEEK_END)
         self._complaints.seek(max(0, self._complaints.tell() - _MOST_SAID))
         self._said = self._complaints.read().decode("utf-8", "replace")
+
+    def _hang_up(self) -> None:
+        with suppress(OSError):
+            self.into.close()
 
     def said(self) -> str:
         """What it complained of."""

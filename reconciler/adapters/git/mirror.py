@@ -67,6 +67,7 @@ class Mirror:
         self._largest = largest
         self._depth = depth
         self._silence = None if urlsplit(address.url).scheme in ("http", "https") else silence
+        self._lock: int | None = None
         self._name = ""  # what the ref was taken for; so it stays
         self.takes_all = False
         """Whether the server leaves nothing out, however large."""
@@ -80,7 +81,7 @@ class Mirror:
             SourceError: there is no such ref, or the repository is too large.
             SourceUnavailableError: the repository cannot be reached, or not be read, for now.
         """
-        with self._place.locked(self._within, lambda: self.git.is_stopped):
+        with self._place.locked(self._within, lambda: self.git.is_stopped) as self._lock:
             self._place.make()
             try:
                 said = self._fetch_named()
@@ -164,7 +165,14 @@ class Mirror:
         arguments = ["fetch", told, "--no-tags", "--force", "--no-recurse-submodules", *options]
         refspec = f"+{name}:{self._own(name).relative_to(self.path)}"
         code, _, said = self.git.run(
-            *arguments, "source", refspec, within=self._within, network=network, watch=self._watch(), allowed=None
+            *arguments,
+            "source",
+            refspec,
+            within=self._within,
+            network=network,
+            watch=self._watch(),
+            allowed=None,
+            lock=self._lock,
         )
         self.takes_all = self.takes_all or _UNFILTERED in said
         return (said or f"git fetch ended with code {code}") if code else ""

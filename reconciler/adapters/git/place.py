@@ -6,6 +6,7 @@ A cache: whatever is wrong with it, it may be thrown away. Forbidden here: start
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ _CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
 _CONFIG_OF_FORMAT = "[core]\n\trepositoryformatversion = 1\n\tbare = true\n[extensions]\n\tobjectformat = {format}\n"
 _USUAL_FORMAT = "sha1"
 _FORMAT = "format"  # the file in which the copy keeps its own
+_HIGH = 100  # a descriptor that no shell uses for itself
 _LEFT = ("*.lock", "refs/reconciler/*.lock", "objects/pack/tmp_*", "objects/tmp_*", "objects/??/tmp_*")
 
 
@@ -121,12 +123,15 @@ class Place:
         return size
 
     @contextmanager
-    def locked(self, within: float, is_stopped: Callable[[], bool]) -> Iterator[None]:
+    def locked(self, within: float, is_stopped: Callable[[], bool]) -> Iterator[int]:
         """One fetch at a time, also among processes.
 
         Args:
             within: seconds to wait for another one.
             is_stopped: whether to wait no longer.
+
+        Yields:
+            The lock's descriptor, for processes that work on the copy: where they outlive us, nobody else begins.
 
         Raises:
             SourceError: nothing can be written there.
@@ -144,7 +149,12 @@ class Place:
                         if is_stopped() or monotonic() > end:
                             raise SourceUnavailableError(f"{self.path}: another process fetches for too long") from None
                         sleep(0.02)
-                yield
+                lent = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+                try:
+                    yield lent
+                finally:
+                    fcntl.flock(file, fcntl.LOCK_UN)  # also for what git leaves behind, as a cache of credentials
+                    os.close(lent)
         except OSError as error:
             raise SourceError(f"{self.path.parent}: cannot be written: {error.strerror}") from error
 
