@@ -130,8 +130,8 @@ class Batches(Generic[Item]):
         """Wait for a batch to fill, and for more urgent work to be done."""
         if self._gather and len(self._waiting) < size:
             await self._clock.sleep(self._gather)
-        latest = self._clock.now() + PATIENCE
-        while self._pressed() and not self.full and self._clock.now() < latest:
+        latest = self._clock.steady() + PATIENCE
+        while self._pressed() and not self.full and self._clock.steady() < latest:
             await self._clock.sleep(self._gather or FIRST_PAUSE)
 
     async def _put(self, batch: Sequence[Item]) -> None:

@@ -37,7 +37,7 @@ class Turn:
         self.expires = expires
         self.lapse = lapse
         self.state = "waiting"
-        self.taken_at: datetime | None = None
+        self.taken_at = timedelta(0)  # by the steady clock
 
 
 class _Lane:
@@ -189,16 +189,15 @@ class Turns:
             self._watching = asyncio.get_running_loop().create_task(self._watch())
 
     def _take(self, turn: Turn) -> None:
-        now = self._clock.now()
-        if turn.expires is not None and now > turn.expires and turn.lapse is not None:
+        if turn.expires is not None and turn.lapse is not None and self._clock.now() > turn.expires:
             self._lapse(turn)
             return
         turn.state = "taken"
-        turn.taken_at = now
+        turn.taken_at = self._clock.steady()
         lane = turn.lane
         lane.held = ""
         if lane.rate is not None:
-            lane.starts.append(self._clock.steady())
+            lane.starts.append(turn.taken_at)
         lane.in_flight += 1
         self.in_flight += 1
         self._quick[turn] = None
@@ -236,17 +235,17 @@ class Turns:
         try:
             while self._ready and self._quick:
                 oldest = next(iter(self._quick))
-                began = oldest.taken_at or self._clock.now()
-                await self._clock.sleep(max(began + PATIENCE - self._clock.now(), timedelta(milliseconds=10)))
+                left = oldest.taken_at + PATIENCE - self._clock.steady()
+                await self._clock.sleep(max(left, timedelta(milliseconds=10)))
                 self._mark_slow()
         finally:
             self._watching = None
         self._go_on()
 
     def _mark_slow(self) -> None:
-        now = self._clock.now()
+        now = self._clock.steady()
         for turn in list(self._quick):
-            if turn.taken_at is not None and now - turn.taken_at < PATIENCE:
+            if now - turn.taken_at < PATIENCE:
                 break
             del self._quick[turn]
         self._go_on()

@@ -110,6 +110,15 @@ class TestRate:
             assert at == earliest
 
 
+async def test_a_clock_that_is_set_back_lets_no_hung_call_keep_its_place():
+    queue = Queue(max_in_flight=1)
+    queue.ask("hung", application="hung")
+    queue.clock.jump(timedelta(hours=-1))
+    queue.ask("good", application="good")
+    await queue.clock.advance(1)
+    assert [name for name, _ in queue.started] == ["hung", "good"]
+
+
 class TestWaitingForTooLong:
     @pytest.mark.parametrize(
         ("limits", "held"),
