@@ -208,16 +208,17 @@ async def test_a_fetch_that_brings_too_much_is_ended(repository, tmp_path):
 
 
 @pytest.mark.parametrize("filters", ["true", "false"])
-async def test_a_server_that_leaves_nothing_out_is_noted_once(repository, tmp_path, filters):
+async def test_a_server_that_leaves_no_large_file_out_is_noted_once(repository, tmp_path, filters):
     repository.git("config", "uploadpack.allowFilter", filters)
-    source = source_at(repository.url, tmp_path / "data")
+    source = source_at(repository.url, tmp_path / "data", limits=Limits(noted=2 * MIB))
 
-    first = await source.fetch({})
-    repository.write("Change", {"good.yaml": "a: 2\n"})
-    second = await source.fetch(first.files)
+    notes = [(await source.fetch({})).notes]
+    for number in range(2):
+        repository.write(f"Grow {number}", {"large.bin": os.urandom(3 * MIB)})
+        notes.append((await source.fetch({})).notes)
 
-    assert [("uploadpack.allowFilter" in note) for note in first.notes] == ([True] if filters == "false" else [])
-    assert second.notes == ()
+    assert [len(each) for each in notes] == ([0, 1, 0] if filters == "false" else [0, 0, 0])
+    assert all("uploadpack.allowFilter" in each[0] and "holds 3 MiB" in each[0] for each in notes if each)
 
 
 @pytest.mark.parametrize("restarted", [True, False], ids=["restarted", "running"])

@@ -39,14 +39,15 @@ _LARGE = f"is over {MAX_FILE_BYTES >> 20} MiB, or its content is not in the repo
 class Limits:
     """Bounds on what a repository may cost: seconds and bytes; ``depth`` is in commits, of the first fetch.
 
-    ``fetched`` is for one fetch, and for what the copy may hold before it is made anew.
-    ``silence`` is for how long a server may send nothing at all.
+    ``fetched`` is for one fetch, and for what the copy may hold before it is made anew;
+    ``noted`` for what it may hold before a note says that the server leaves nothing out. ``silence`` is for how long a server may send nothing at all.
     """
 
     fetching: float = 600.0
     silence: float = 60.0
     reading: float = 60.0
     fetched: int = 4 << 30
+    noted: int = 64 << 20
     listed: int = 64 << 20
     read: int = 512 << 20
     files: int = 200_000
@@ -316,14 +317,17 @@ class GitSource:
         return (f"the history of {self._address.ref} was rewritten: {former[:12]} is no ancestor of {commit_id[:12]}",)
 
     def _note_on_size(self) -> tuple[str, ...]:
-        """Said once."""
+        """Said once, and only where it costs something."""
         if self._is_noted or self._mirror is None or not self._mirror.takes_all:
+            return ()
+        size = self._mirror.size()
+        if size <= self._limits.noted:
             return ()
         self._is_noted = True
         most = f"{self._limits.fetched / (1 << 30):.3g} GiB"
         note = (
-            f"the server leaves nothing out: files over {MAX_FILE_BYTES >> 20} MiB are fetched too, and the copy in "
-            f"the data directory is made anew beyond {most}; uploadpack.allowFilter in the server's git configuration "
+            f"the server leaves nothing out: files over {MAX_FILE_BYTES >> 20} MiB are fetched too; the copy in "
+            f"the data directory holds {size >> 20} MiB, and is made anew beyond {most}; uploadpack.allowFilter in the server's git configuration "
             "mends it"
         )
         return (note,)

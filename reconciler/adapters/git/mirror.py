@@ -97,6 +97,10 @@ class Mirror:
         """The commits at which our copy of the history ends."""
         return boundary_of(self.path)
 
+    def size(self) -> int:
+        """The bytes that the copy holds."""
+        return self._place.size()
+
     def remove(self) -> None:
         """Throw the copy away; the next fetch makes it anew."""
         self._place.remove()
