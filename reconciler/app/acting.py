@@ -33,11 +33,12 @@ async def sync_once(settings: Settings, *, allow_prune: str) -> tuple[SyncReport
         allow_prune: the revision whose removals are meant, or its beginning; empty for none.
 
     Raises:
-        SourceError: there is no snapshot.
+        SourceError: there is no snapshot, or another source has declared what the store holds.
+        UnsafePlanError: the source is at another revision than ``allow_prune``; nothing was applied.
         StoreError: the store is away or refuses.
     """
     async with wiring.opened(settings.store) as store:
-        options = wiring.sync_options(settings, allow_prune)
+        options = wiring.sync_options(settings, allow_prune, exact=True)
         reconciliation = Reconciliation(wiring.open_source(settings), store, ApsClock(), options)
         report = await reconciliation.sync()
         if report.result == "failed" or reconciliation.plan is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import shlex
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -49,8 +50,8 @@ def open_source(settings: Settings) -> Source:
     )
 
 
-def sync_options(settings: Settings, allow_prune: str = "") -> SyncOptions:
-    """How to sync.
+def sync_options(settings: Settings, allow_prune: str = "", *, exact: bool = False) -> SyncOptions:
+    """How to sync; see ``SyncOptions``.
 
     Raises:
         SettingsError: what may be pruned is no revision.
@@ -66,7 +67,17 @@ def sync_options(settings: Settings, allow_prune: str = "") -> SyncOptions:
         self_heal=settings.self_heal,
         environment=settings.environment,
         operator=operator(),
+        named=named(settings),
+        exact=exact,
     )
+
+
+def named(settings: Settings) -> str:
+    """How the source is named on a command line, wherever that is typed."""
+    source = settings.source if "://" in settings.source else str(Path(settings.source).absolute())
+    ref = ["--ref", settings.ref] if settings.ref else []
+    environment = ["--environment", settings.environment] if settings.environment else []
+    return shlex.join([source, *ref, *environment])
 
 
 def egress(settings: Settings) -> Policy:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -32,7 +31,7 @@ from reconciler.cli.options import (
 )
 from reconciler.core import plan_text, views
 from reconciler.core.drift import describe
-from reconciler.core.model import JobKey, Outcome, Overrides, SyncReport
+from reconciler.core.model import JobKey, Outcome, Overrides
 from reconciler.core.plural import plural
 from reconciler.errors import ReconcilerError, SettingsError
 
@@ -116,7 +115,7 @@ def sync(
         console.print_problems(report.problems)
         console.print_lines(("yellow", describe(one)) for one in report.drift)
         console.print_lines(plan_text.lines(made, datetime.now(UTC)))
-        console.print_lines(("yellow", note) for note in _notes(report, allow_prune))
+        console.print_lines(("yellow", note) for note in report.notes)
         console.print_lines(
             [
                 (
@@ -126,12 +125,6 @@ def sync(
             ]
         )
     raise typer.Exit(1 if report.problems or report.result == "refused" else 0)
-
-
-def _notes(report: SyncReport, allow_prune: str) -> Iterator[str]:
-    yield from report.notes
-    if allow_prune and not report.revision.startswith(allow_prune.lower()):
-        yield f"--allow-prune {allow_prune}: the source is at {report.revision[:12]} now; look at its plan first"
 
 
 def trigger(

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from urllib.parse import urlsplit, urlunsplit
 
-from reconciler.app import reading
+from reconciler.app import reading, wiring
 from reconciler.cli.sources import Reading, read
 from reconciler.core import plan as planning
 from reconciler.core.desired import build
@@ -36,7 +36,8 @@ def with_store(settings: Settings, now: datetime) -> PlanView:
     jobs, applications, windows = asyncio.run(reading.state(settings.store))
     stored = {one.key: one for one in jobs}
     states = {one.name: one for one in applications}
-    made = _plan(settings, after, stored, states, {one.name: one for one in windows})
+    named = wiring.named(settings)
+    made = _plan(settings, after, stored, states, {one.name: one for one in windows}, named)
     return plan_view(
         made,
         now,
@@ -86,6 +87,7 @@ def _plan(
     stored: Mapping[JobKey, StoredJob],
     states: Mapping[str, ApplicationState],
     windows: Mapping[str, FreezeWindow],
+    named: str = "",
 ) -> Plan:
     made = planning.diff(stored, after.desired, unread=after.snapshot.problems, applications=states, windows=windows)
     return planning.brake(
@@ -95,6 +97,7 @@ def _plan(
         max_prune=settings.max_prune,
         policies=planning.prune_policies(after.desired, states),
         revision=after.snapshot.revision,
+        source=named,
     )
 
 

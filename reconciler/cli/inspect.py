@@ -62,11 +62,7 @@ def status(store: StoreOption = None, output: OutputOption = Output.TEXT) -> Non
     )
     if view.last_sync:
         console.print_lines(("yellow", problem) for problem in view.last_sync.problems)
-        stopped = view.last_sync.kept if view.last_sync.result == "refused" else ()
-        console.print_lines(("yellow", f"{key} stays: its removal is stopped") for key in stopped[:_SHOWN])
-        if stopped:
-            advice = f"`reconciler sync --allow-prune {view.revision[:12]}` lets them go, `reconciler plan` shows them"
-            console.print_lines([("yellow", advice)])
+        console.print_lines(("yellow", text) for text in view.last_sync.kept_reasons[:_SHOWN])
         console.print_lines(("yellow", drift_text(one)) for one in view.last_sync.drift[:_SHOWN] if not one.put_back)
 
 
@@ -142,8 +138,9 @@ def _sync_text(view: views.StatusView, now: datetime) -> str:
     if last is None:
         return "never"
     changes = f"+{last.added} ~{last.changed} -{last.removed}"
+    ended = last.started_at + timedelta(milliseconds=last.duration_ms)
     by = f", {last.commit.subject} ({last.commit.author})" if last.commit else ""
-    return f"{last.result} {relative(last.started_at, now)}, {changes}{by} {last.error}".rstrip()
+    return f"{last.result} {relative(ended, now)}, {changes}{by} {last.error}".rstrip()
 
 
 def _jobs_text(view: views.StatusView) -> str:

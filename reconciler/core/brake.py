@@ -15,6 +15,7 @@ from reconciler.core.desired import Desired
 from reconciler.core.model import ApplicationState, JobKey
 
 DEFAULT_MAX_PRUNE = 0.5
+FOREIGN = "the store follows another source"
 _SHORT_REVISION = 12
 
 
@@ -25,7 +26,7 @@ def prune_policies(desired: Desired, applications: Mapping[str, ApplicationState
     return {name: policy for name, policy in policies.items() if policy}
 
 
-def brake(
+def brake(  # noqa: PLR0913 - what there is to weigh, and to say
     plan: Plan,
     *,
     declares_nothing: bool,
@@ -33,6 +34,7 @@ def brake(
     max_prune: float = DEFAULT_MAX_PRUNE,
     policies: Mapping[str, str] | None = None,
     revision: str = "",
+    source: str = "",
 ) -> Plan:
     """Stop removals that nobody has said are meant, where too much would go; the rest of the plan stays.
 
@@ -43,6 +45,7 @@ def brake(
         max_prune: the part of all stored jobs that may go at once, 0 to 1.
         policies: by Application, ``allow`` or ``never`` (``prune_policies``).
         revision: of the source, to say what releases the brake.
+        source: how it is named on a command line: without it, the command that is advised would read another one.
     """
     policies = policies or {}
     reasons = {
@@ -53,9 +56,27 @@ def brake(
     counted = [key for key in plan.removals if policies.get(key.application) not in ("allow", "never")]
     fault = "" if allow_prune else _fault(plan, len(counted), max_prune, declares_nothing=declares_nothing)
     if fault:
-        release = f"reconciler sync --allow-prune {revision[:_SHORT_REVISION] or 'REVISION'} lets them go"
-        reasons |= dict.fromkeys(counted, f"{fault}; {release}")
+        reasons |= dict.fromkeys(counted, f"{fault}; {_releasing(source, revision)} lets them go")
     return _keeping(plan, reasons, braked=bool(fault))
+
+
+def _releasing(source: str, revision: str) -> str:
+    return f"reconciler sync {source or 'SOURCE'} --allow-prune {revision[:_SHORT_REVISION] or 'REVISION'}"
+
+
+def taken_over(plan: Plan, max_prune: float) -> int:
+    """How many stored jobs another source than the one that declared them would remove or replace, if too many."""
+    kept = sum(item.key.application not in plan.held for item in plan.kept)
+    lost = kept + plan.count(Action.REMOVE) + plan.count(Action.CHANGE)
+    return lost if lost > plan.total * max_prune else 0
+
+
+def takeover_text(plan: Plan, lost: int, *, before: str, source: str, revision: str) -> str:
+    """Why another source may not take a store over, and how it may."""
+    return (
+        f"{FOREIGN}: it holds what {before} declares, and {lost} of {plan.total} jobs would be removed or replaced, so "
+        f"that nothing was applied; if that is meant, {_releasing(source, revision)} lets the new source take over"
+    )
 
 
 def _fault(plan: Plan, counted: int, max_prune: float, *, declares_nothing: bool) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
 
+from reconciler.core.brake import FOREIGN
 from reconciler.core.drift_beside import WINDOW
 from reconciler.core.model import ApplicationState, SyncReport
 from reconciler.core.plural import plural
@@ -55,19 +56,27 @@ def conditions(state: ApplicationState, syncs: Sequence[SyncReport]) -> tuple[Co
 
 def source_condition(syncs: Sequence[SyncReport]) -> Condition:
     """Whether the source as a whole cannot be read, since when, and why."""
-    return _reported(
-        "Degraded", syncs, lambda report: f"the source cannot be read: {report.error}" * bool(report.error)
-    )
+    return _reported("Degraded", syncs, source_fault)
 
 
 def degraded(report: SyncReport, application: str) -> str:
     """Why an Application is not as good as its declaration, by one report; empty where it is."""
     if report.error:
-        return f"the source cannot be read: {report.error}"
+        return source_fault(report)
     kept = sum(key.partition("/")[0] == application for key in report.kept)
     if not kept or application in report.held:
         return ""
-    return f"{plural(kept, 'job')} would be removed and {'stays' if kept == 1 else 'stay'}; see `reconciler plan`"
+    said = f"{plural(kept, 'job')} would be removed and {'stays' if kept == 1 else 'stay'}"
+    texts = [text.partition(" stays: ") for text in report.kept_reasons]
+    reasons = dict.fromkeys(why for key, _, why in texts if key.partition("/")[0] == application)
+    return f"{said}: {'; '.join(reasons)}" if reasons else f"{said}; see `reconciler plan SOURCE`"
+
+
+def source_fault(report: SyncReport) -> str:
+    """Why nothing of the source was looked at; empty where it was."""
+    if not report.error or report.error.startswith(FOREIGN):
+        return report.error
+    return f"the source cannot be read: {report.error}"
 
 
 def _drifted(report: SyncReport, application: str) -> str:
@@ -83,7 +92,7 @@ def _reported(kind: str, syncs: Sequence[SyncReport], reason: Callable[[SyncRepo
     return Condition(
         type=kind,
         status=bool(now),
-        since=agreeing[-1].started_at if agreeing else None,
+        since=agreeing[-1].ended_at if agreeing else None,  # what it says was known then, and may have taken long
         revision=next((report.revision for report in syncs if report.revision), ""),
         reason=now,
     )

@@ -534,7 +534,8 @@ class SyncReport:
         held: names of held Applications.
         problems: every problem, as text.
         kept: jobs whose removal the brake, an annotation or an unreadable file stopped.
-        error: why there is no snapshot.
+        kept_reasons: which of them stay and why, in words; not those of held Applications, whose problems say it.
+        error: why there is no snapshot, or why nothing of it was looked at further.
         duration_ms: of the whole pass.
         commit: what the revision is, where the source is a repository.
         notes: what else is worth knowing: a rewritten history, removals that somebody allowed.
@@ -563,6 +564,12 @@ class SyncReport:
     notes: tuple[str, ...] = ()
     drift: tuple[Drift, ...] = ()
     environment: str = ""
+    kept_reasons: tuple[str, ...] = ()
+
+    @property
+    def ended_at(self) -> datetime:
+        """When the pass ended, and what it says was known."""
+        return whole_milliseconds(self.started_at + timedelta(milliseconds=self.duration_ms))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from reconciler.core.applied import application_states, eras_of, stored_jobs
-from reconciler.core.brake import DEFAULT_MAX_PRUNE, brake, prune_policies
+from reconciler.core.brake import DEFAULT_MAX_PRUNE, brake, prune_policies, taken_over, takeover_text
 from reconciler.core.changes import Action, Change, FieldChange, Kept, Plan, WindowChange, flatten, flatten_window
 from reconciler.core.desired import Desired
 from reconciler.core.model import ApplicationState, FreezeWindow, Job, JobKey, Problem, StoredJob
@@ -30,9 +30,12 @@ __all__ = [
     "diff",
     "eras_of",
     "flatten",
+    "held_text",
     "leaving",
     "prune_policies",
     "stored_jobs",
+    "taken_over",
+    "takeover_text",
     "without_digest",
 ]
 
@@ -101,7 +104,8 @@ class _Comparison:
             reason = self._may_not_go(old, new, after)
             self.settled |= {old, new}
             if reason:
-                self.kept.append(Kept(key=old, reason=reason))
+                waiting = f"; until then {new}, its new name, is not live" if after is not None else ""
+                self.kept.append(Kept(key=old, reason=f"{reason}{waiting}"))
             else:
                 self.changes.append(
                     Change(action=Action.RENAME, key=new, before=known.job, after=after, renamed_from=old)
@@ -111,7 +115,7 @@ class _Comparison:
         """Why a job keeps its old name for now: it must neither vanish nor run under both."""
         for application in (old.application, new.application):
             if application in self.held:
-                return f"{application} is held"
+                return held_text(JobKey(application, ""))
         if self.broken:
             return _unknown(self.broken)
         return f"{new} is not declared" if after is None else ""
@@ -137,11 +141,16 @@ class _Comparison:
             if (key in self.desired.jobs and key.application not in self.held) or key in self.settled:
                 continue
             if key.application in self.held:
-                self.kept.append(Kept(key=key, reason=f"{key.application} is held"))
+                self.kept.append(Kept(key=key, reason=held_text(key)))
             elif self.broken:
                 self.kept.append(Kept(key=key, reason=_unknown(self.broken)))
             else:
                 self.changes.append(Change(action=Action.REMOVE, key=key, before=known.job, after=None))
+
+
+def held_text(key: JobKey) -> str:
+    """Why a job of a held Application stays; its problems say the rest."""
+    return f"{key.application} is held"
 
 
 def _unknown(broken: AbstractSet[str]) -> str:

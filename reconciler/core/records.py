@@ -134,6 +134,7 @@ def encode_report(report: SyncReport) -> Document:
         "held": list(report.held),
         "problems": [utf8(problem) for problem in report.problems],
         "kept": list(report.kept),
+        "keptReasons": [utf8(reason) for reason in report.kept_reasons],
         "error": utf8(report.error),
         "renamed": report.renamed,
         "commit": commit_document(report.commit),
@@ -279,6 +280,7 @@ def decode_report(document: Document) -> SyncReport:
         notes=newer(texts, document, "notes", ()),
         drift=tuple(map(_drift, newer(parts, document, "drift", []))),
         environment=newer(text, document, "environment", ""),
+        kept_reasons=newer(texts, document, "keptReasons", ()),
     )
 
 

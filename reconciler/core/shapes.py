@@ -285,6 +285,7 @@ class SyncView(View):
     problems: tuple[str, ...]
     renamed: int
     kept: tuple[str, ...]
+    kept_reasons: tuple[str, ...]
     error: str
     commit: CommitView | None = None
     notes: tuple[str, ...]

@@ -26,8 +26,9 @@ from reconciler.core.model import (
     StoredJob,
     SyncReport,
 )
-from reconciler.core.plan import Action, Plan
-from reconciler.errors import SourceError
+from reconciler.core.plan import Action, Plan, held_text
+from reconciler.core.plan_text import kept_texts
+from reconciler.errors import SourceError, UnsafePlanError
 from reconciler.ports import Clock, Source, Store
 from reconciler.services.declarations import Declarations
 from reconciler.services.state import State, Writing
@@ -47,6 +48,8 @@ class SyncOptions:
         self_heal: put back what stands in the store otherwise than declared; else only report it.
         environment: whose patches are applied.
         operator: who says all this, as ``user@host``; noted where it had an effect.
+        named: how the source is named on a command line, for what is advised.
+        exact: apply nothing at all where the source is at another revision than ``allow_prune`` says.
     """
 
     allow_prune: str = ""
@@ -54,6 +57,8 @@ class SyncOptions:
     self_heal: bool = True
     environment: str | None = None
     operator: str = ""
+    named: str = ""
+    exact: bool = False
 
     def allows(self, revision: str) -> bool:
         """Whether the removals of a revision are meant."""
@@ -168,6 +173,7 @@ class Reconciliation:
         Raises:
             StoreError: the store is away or refuses. Nothing is lost: the next sync begins where this one ended.
             DeposedError: another process leads by now; nothing was written.
+            UnsafePlanError: the source is at another revision than the one that must be meant; nothing was written.
         """
         async with self._reading:
             started = self._clock.now()
@@ -185,11 +191,15 @@ class Reconciliation:
         loaded = await self._state.load(anew=thorough)
         if self._settled is not None and self._settled.revision == snapshot.revision and not loaded:
             return await self._record(self._unchanged(started, self._settled))
+        self._must_be_meant(snapshot.revision)
         self._settled = None
         desired = await self._parse(snapshot)
         self._state.share(desired)
         drift = self._drift(desired, snapshot) if loaded or not self._options.self_heal else ()
         self.plan = self._decide(desired, snapshot, drift)
+        if reason := self._takeover(self.plan, snapshot.revision):
+            self._clock.align(self._state.jobs.values())
+            return await self._record(self._failed(started, reason))
         drift = self._outcome(drift, self.plan)
         changed = await self._apply(self.plan, desired, snapshot, drift)
         self._align(drift)
@@ -250,7 +260,27 @@ class Reconciliation:
             max_prune=self._options.max_prune,
             policies=planning.prune_policies(desired, self._state.applications),
             revision=snapshot.revision,
+            source=self._options.named,
         )
+
+    def _must_be_meant(self, revision: str) -> None:
+        """Apply nothing of a revision that nobody has looked at, where another one was named."""
+        options = self._options
+        if options.exact and options.allow_prune and not options.allows(revision):
+            raise UnsafePlanError(
+                f"--allow-prune {options.allow_prune}: {self._source.name} is at {revision[:12]} now; nothing was "
+                f"applied. Look at `reconciler plan {options.named or 'SOURCE'}`, then allow that revision"
+            )
+
+    def _takeover(self, plan: Plan, revision: str) -> str:
+        """Why this source may not take over what another one has declared; empty where it may."""
+        last, options = self._state.read, self._options
+        if last is None or last.source == self._source.name or options.allows(revision):
+            return ""
+        lost = planning.taken_over(plan, options.max_prune)
+        if not lost:
+            return ""
+        return planning.takeover_text(plan, lost, before=last.source, source=options.named, revision=revision)
 
     async def _apply(self, plan: Plan, desired: Desired, snapshot: Snapshot, drift: Sequence[Drift]) -> bool:
         """Write what differs; whether anything did."""
@@ -347,6 +377,7 @@ class Reconciliation:
             held=tuple(sorted(plan.held)),
             problems=tuple(str(problem) for problem in self._declarations.problems),
             kept=tuple(str(item.key) for item in plan.kept),
+            kept_reasons=tuple(kept_texts(item for item in plan.kept if item.reason != held_text(item.key))),
             commit=snapshot.commit,
             notes=(*snapshot.notes, *self._allowed(snapshot.revision, plan), *self._passed_over()),
             drift=drift,

@@ -237,6 +237,7 @@ def report_of(number: int) -> SyncReport:
         held=("billing", "crm"),
         problems=(ODD, "a.yaml:1:1: wrong"),
         kept=("billing/nightly",),
+        kept_reasons=(f"billing/nightly stays: {ODD}",),
         error=ODD,
         renamed=7,
         commit=COMMIT,

@@ -44,10 +44,25 @@ def test_a_source_that_declares_nothing_removes_nothing():
 def test_a_stopped_removal_tells_how_it_is_released():
     braked = planning.brake(gone(3), declares_nothing=False, allow_prune=False, revision="0123456789abcdef")
     assert {item.reason for item in braked.kept} == {
-        "3 of 4 jobs would go, more than 50%; reconciler sync --allow-prune 0123456789ab lets them go"
+        "3 of 4 jobs would go, more than 50%; reconciler sync SOURCE --allow-prune 0123456789ab lets them go"
     }
+    named = planning.brake(gone(3), declares_nothing=False, allow_prune=False, revision="0123456", source="m --ref x")
+    assert named.kept[0].reason.endswith("; reconciler sync m --ref x --allow-prune 0123456 lets them go")
     nameless = planning.brake(gone(3), declares_nothing=False, allow_prune=False)
-    assert nameless.kept[0].reason.endswith("reconciler sync --allow-prune REVISION lets them go")
+    assert nameless.kept[0].reason.endswith("reconciler sync SOURCE --allow-prune REVISION lets them go")
+
+
+def test_another_source_takes_too_much_over_where_it_removes_or_replaces_more_than_may_go():
+    known = stored(declared(a=application("a", *NAMES)))
+    other = declared(a=application("a", *NAMES[2:]).replace("0 2", "0 3"))
+    plan = planning.diff(known, other)
+    assert planning.taken_over(plan, 0.5) == 4
+    braked = planning.brake(plan, declares_nothing=False, allow_prune=False, max_prune=0.0)
+    assert planning.taken_over(braked, 0.5) == 4, "what the brake stops would go all the same"
+    assert planning.taken_over(plan, 1.0) == planning.taken_over(gone(2), 0.5) == 0
+    said = planning.takeover_text(plan, 4, before="ours", source="theirs", revision="0123456789abcdef")
+    assert "holds what ours declares, and 4 of 4 jobs" in said
+    assert "reconciler sync theirs --allow-prune 0123456789ab lets the new source take over" in said
 
 
 @pytest.mark.parametrize("allow", [False, True])

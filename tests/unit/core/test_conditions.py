@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from reconciler.core.brake import FOREIGN
 from reconciler.core.conditions import conditions, source_condition
 from reconciler.core.model import ApplicationState, Drift, JobKey, SyncReport
 from tests.fakes import START
@@ -36,7 +37,7 @@ def test_a_held_application_says_how_many_problems_and_the_first():
 def test_a_source_that_is_away_degrades_since_the_first_report_of_it():
     syncs = [report(m, revision="", result="failed", error=f"away {m}") for m in (3, 2)] + [report(1)]
     found = by_type(conditions(state(), syncs))["Degraded"]
-    assert (found.status, found.since, found.revision) == (True, START + timedelta(minutes=2), "r1")
+    assert (found.status, found.since, found.revision) == (True, START + timedelta(minutes=2, milliseconds=1), "r1")
     assert found.reason == "the source cannot be read: away 3"
     assert source_condition(syncs).status
 
@@ -48,6 +49,22 @@ def test_removals_that_are_stopped_degrade_their_application_only():
     assert by_type(conditions(state(), one))["Degraded"].reason.startswith("1 job would be removed and stays")
     assert not by_type(conditions(state(), [report(1, kept=("b/one",))]))["Degraded"].status
     assert not source_condition(syncs).status
+
+
+def test_what_was_found_out_late_is_known_only_since_then():
+    syncs = [report(1, revision="", result="failed", error="away", duration_ms=600_000.0)]
+    assert source_condition(syncs).since == START + timedelta(minutes=11)
+
+
+def test_a_removal_that_is_stopped_says_why():
+    why = "a is protected (reconciler/prune: never)"
+    syncs = [report(1, kept=("a/one", "ab/two"), kept_reasons=(f"a/one stays: {why}", "ab/two stays: of another"))]
+    assert by_type(conditions(state(), syncs))["Degraded"].reason == f"1 job would be removed and stays: {why}"
+
+
+def test_a_source_that_may_not_take_over_is_not_said_to_be_unreadable():
+    syncs = [report(1, revision="", result="failed", error=f"{FOREIGN}: it holds what others declare")]
+    assert source_condition(syncs).reason == f"{FOREIGN}: it holds what others declare"
 
 
 def test_what_a_held_application_keeps_is_no_degradation():

@@ -86,7 +86,8 @@ def test_from_a_held_application_nothing_is_taken_away():
     bad = declared(a=application("a", "x").replace("0 2", "0 99"), b=application("b", "one", "new"))
     plan = planning.diff(before, renaming(bad, new=JobKey("b", "new")))
     assert actions(plan) == {}, "else the call would be made under both names"
-    assert [(str(item.key), item.reason) for item in plan.kept] == [("a/old", "a is held")]
+    waiting = "a is held; until then b/new, its new name, is not live"
+    assert [(str(item.key), item.reason) for item in plan.kept] == [("a/old", waiting)]
 
 
 def test_for_a_held_application_the_old_name_stays():
@@ -105,7 +106,7 @@ def test_while_a_file_cannot_be_read_nobody_is_renamed():
     plan = planning.diff(known(), renaming(declared(a=application("a", "new", "other"))), unread=[unread])
     assert actions(plan) == {}
     assert [(str(item.key), item.reason) for item in plan.kept] == [
-        ("a/old", "z.yaml cannot be read; it may be declared there")
+        ("a/old", "z.yaml cannot be read; it may be declared there; until then a/new, its new name, is not live")
     ]
 
 

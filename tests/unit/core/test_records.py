@@ -354,7 +354,7 @@ NEWER = {  # what documents of older schema versions lack
     "jobs": {"derivedFrom", "appliedAt", "commit", "maxRate", "stopAfterFailures"},
     "applications": {"revision", "prune", "history"},
     "runs": {"term", "slots", "through", "upstream", "correlation"},
-    "syncs": {"renamed", "commit", "notes", "drift", "environment"},
+    "syncs": {"renamed", "commit", "notes", "drift", "environment", "keptReasons"},
 }
 NEWER_WITHIN = {  # and what parts of them lack
     *((part, name) for part in ("schedule", "start") for name in ("after", "except", "only")),

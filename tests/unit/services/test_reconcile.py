@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.core.inherit import digest
 from reconciler.core.model import Commit, Drift, JobKey, Problem, Snapshot
-from reconciler.errors import SourceUnavailableError, StoreUnavailableError
+from reconciler.errors import SourceUnavailableError, StoreUnavailableError, UnsafePlanError
 from reconciler.services.reconcile import Reconciliation, SyncOptions
 from tests.fakes import START, FakeClock, MemoryStore, stored_job
 from tests.unit.core.test_plan import application
@@ -211,6 +211,52 @@ async def test_removals_of_another_revision_than_the_one_allowed_stay_stopped(so
     report = await Reconciliation(source, store, clock, SyncOptions(allow_prune="0000000")).sync()
     assert (report.result, len(report.kept)) == ("refused", 3)
     assert len(store.stored_jobs) == 3
+
+
+async def test_where_another_revision_must_be_meant_nothing_at_all_is_applied(source, store, clock):
+    options = SyncOptions(allow_prune="0000000", exact=True, named="folder/")
+    with pytest.raises(UnsafePlanError, match=r"folder is at [0-9a-f]{12} now; nothing was applied.* plan folder/`"):
+        await Reconciliation(source, store, clock, options).sync()
+    assert not store.stored_jobs
+    assert not store.reports
+
+
+class OtherSource(FakeSource):
+    name = "elsewhere"
+
+
+async def test_another_source_takes_nothing_over_unless_that_is_meant(source, store, clock):
+    await Reconciliation(source, store, clock).sync()
+    before = dict(store.stored_jobs)
+    other = OtherSource(c=application("c", "one"), b=application("b", "one").replace("0 2", "0 3"))
+    await clock.advance(timedelta(seconds=1))
+    refused = Reconciliation(other, store, clock, SyncOptions(named="elsewhere/"))
+    report = await refused.sync()
+    assert (report.result, report.revision) == ("failed", "")
+    assert "it holds what folder declares, and 3 of 3 jobs would be removed or replaced" in report.error
+    assert store.stored_jobs == before
+    assert not refused.has_last_good, "a process that begins with it does not go on"
+    assert (await Reconciliation(source, store, clock).sync()).result == "unchanged", "the first one goes on"
+    revision = (await other.fetch({})).revision
+    report = await Reconciliation(other, store, clock, SyncOptions(allow_prune=revision)).sync()
+    assert (report.result, set(map(str, store.stored_jobs))) == ("applied", {"b/one", "c/one"})
+
+
+async def test_a_source_that_has_moved_and_declares_the_same_is_followed(source, store, clock):
+    await Reconciliation(source, store, clock).sync()
+    other = OtherSource(**source.files, c=application("c", "one"))
+    assert (await Reconciliation(other, store, clock).sync()).added == 1
+
+
+async def test_a_job_that_stays_says_why_in_the_report(source, store, clock):
+    source.files["b"] = source.files["b"].replace("{name: b}", "{name: b, annotations: {reconciler/prune: never}}")
+    reconciliation = Reconciliation(source, store, clock)
+    await reconciliation.sync()
+    del source.files["b"]
+    report = await reconciliation.sync()
+    assert report.kept_reasons == ("b/one stays: b is protected (reconciler/prune: never)",)
+    source.files["a"] = "{"
+    assert (await reconciliation.sync()).kept_reasons[0].startswith("b/one stays: a.yaml cannot be read")
 
 
 def a_commit(name, *, day, author="A Developer <developer@example.com>"):
