@@ -1,0 +1,175 @@
+"""Masking: of values, whatever a secret reference has yielded in this process; and by name, of usual credentials.
+
+A value is known in every form that it takes on the way: as it is, in JSON, in URLs, in HTML, in base64 (also within
+something longer) and in hexadecimal. Values of fewer than six characters are not masked: they are no secrets, and
+masking them would garble everything else. Forbidden here: keeping a value for any other end than masking it.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
+
+from reconciler.core.visible import visible, visible_line
+
+MASK: Final = "***"
+SHORTEST: Final = 6  # characters
+
+_SHORTEST_LINE: Final = 16  # of a value of several lines, such as a key in PEM, each is masked by itself
+_MOST_VALUES: Final = 10_000  # tokens are renewed for ever; those not met for longest are let go of
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_NAMES: Final = re.compile(
+    r"token|secret|passw|passphrase|pwd|apikey|authorization|cookie|signature|credential|jwt|csrf|xsrf|saml|session"
+)
+_WORDS: Final = frozenset({"auth", "key", "sig", "sid"})
+_HARMLESS: Final = frozenset({"idempotency-key"})
+
+
+class Redactor:
+    """Masks the values that it has learnt; as long as there are none it returns every text untouched.
+
+    Every form is kept under its first six characters: looking for thousands of values takes no longer than for one.
+    """
+
+    __slots__ = ("_forms", "_values")
+
+    def __init__(self) -> None:
+        self._values: OrderedDict[str, None] = OrderedDict()
+        self._forms: dict[str, tuple[str, ...]] = {}  # by their beginnings, the longest first
+
+    def __bool__(self) -> bool:
+        return bool(self._forms)
+
+    def learn(self, value: str) -> None:
+        """Mask this value from now on; quick where it is known already."""
+        if value in self._values:
+            self._values.move_to_end(value)
+            return
+        self._values[value] = None
+        if len(self._values) > _MOST_VALUES:
+            self._forget()
+        for form in forms(value):
+            self._keep(form)
+
+    def _keep(self, form: str) -> None:
+        alike = self._forms.get(form[:SHORTEST], ())
+        if form not in alike:
+            self._forms[form[:SHORTEST]] = tuple(sorted((*alike, form), key=len, reverse=True))
+
+    def _forget(self) -> None:
+        for _ in range(_MOST_VALUES // 2):
+            self._values.popitem(last=False)
+        self._forms = {}
+        for value in self._values:
+            for form in forms(value):
+                self._keep(form)
+
+    def masked(self, text: str) -> str:
+        """The text with ``***`` at the place of every value."""
+        return self.beginning(text, len(text)) if self._forms else text
+
+    def beginning(self, text: str, length: int) -> str:
+        """Mask the first so many characters of a text; a value that is cut off there is masked whole."""
+        if not self._forms:
+            return text[:length]
+        parts, done = [], 0
+        for start, end in self._found(text, length):
+            parts += [text[done:start], MASK]
+            done = end
+        return "".join([*parts, text[done:length]])
+
+    def _found(self, text: str, length: int) -> Iterator[tuple[int, int]]:
+        """Where values stand that begin before ``length``; of those at one place, the longest."""
+        known, place = self._forms, 0
+        last = min(length, len(text) - SHORTEST + 1)
+        while place < last:
+            alike = known.get(text[place : place + SHORTEST])
+            form = next((one for one in alike if text.startswith(one, place)), None) if alike else None
+            if form is None:
+                place += 1
+            else:
+                yield place, place + len(form)
+                place += len(form)
+
+    def masked_deep(self, value: Any) -> Any:
+        """Mask every text within lists, tuples and mappings (not their keys); numbers and the like stay."""
+        if isinstance(value, str):
+            return self.masked(value)
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, Mapping):
+            return {key: self.masked_deep(each) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.masked_deep(each) for each in value]
+        return self.masked(str(value))
+
+
+def forms(value: str) -> frozenset[str]:
+    """Every form in which a value is looked for."""
+    found = {value, *(line for line in value.splitlines() if len(line) >= _SHORTEST_LINE)}
+    if len(value) < SHORTEST:
+        return frozenset()
+    found |= {form for one in tuple(found) for form in _written(one)}
+    found |= set(_in_base64(value.encode()))
+    return frozenset(one for one in found if len(one) >= SHORTEST)
+
+
+def _written(value: str) -> Iterator[str]:
+    for ascii_only in (True, False):
+        escaped = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
+        yield escaped
+        yield escaped.replace("/", "\\/")
+    for safe in ("", "/", "~", "!'()*~", "!$&'()*+,;=:@/?~"):  # which characters stay is handled differently everywhere
+        encoded = quote(value, safe=safe)
+        yield encoded
+        yield re.sub(r"%..", lambda match: match[0].lower(), encoded)
+    yield quote_plus(value)
+    yield html.escape(value)
+    yield html.escape(value, quote=False)
+    yield html.escape(value).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
+    yield repr(value)[1:-1]
+    yield visible(value)
+    yield visible_line(value)
+    yield value.encode().hex()
+    yield value.encode().hex().upper()
+    yield value.encode().decode("latin-1")  # as a header, or an answer of no known charset, is read
+
+
+def _in_base64(value: bytes) -> Iterator[str]:
+    """As base64 of its own, and what is always the same of it wherever it stands within something longer."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for before in range(3):
+            text = encode(bytes(before) + value).decode()
+            first = (0, 2, 3)[before]  # characters that depend on what stands before
+            last = len(text) if (before + len(value)) % 3 == 0 else (before + len(value)) // 3 * 4
+            yield text[first:last]
+        whole = encode(value).decode()
+        yield whole
+        yield whole.rstrip("=")
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a header or a parameter of this name usually holds a credential."""
+    if name.lower() in _HARMLESS:
+        return False
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    return _NAMES.search(plain) is not None or any(word.lower() in _WORDS for word in _WORD.findall(name))
+
+
+def masked_url(url: str) -> str:
+    """A URL as it is shown: the values of parameters that usually hold credentials are masked."""
+    if "?" not in url:
+        return url
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(query="&".join(map(_masked_pair, parts.query.split("&")))))
+
+
+def _masked_pair(pair: str) -> str:
+    name, equals, value = pair.partition("=")
+    return f"{name}={MASK}" if equals and value and is_secret_name(name) else pair
