@@ -11,6 +11,8 @@
     ├── ScheduleError               a schedule that can never be understood            a problem at its place
     ├── NotFoundError               a job, a run, a zone that does not exist           exit 1
     ├── UnsafePlanError             the prune brake: too much would be removed         exit 1
+    ├── SecretError                 a secret value cannot be had, or not used: the run fails, nothing is sent
+    ├── SealingError                a key or a sealed value cannot be used             exit 1
     ├── OverridesError              a manual trigger asks for what cannot be sent      exit 1, HTTP 422
     ├── IdempotencyConflictError    an Idempotency-Key met again with another request  HTTP 422
     └── ListenError                 the HTTP address cannot be bound                   exit 2
@@ -70,6 +72,28 @@ class NotFoundError(ReconcilerError):
 
 class UnsafePlanError(ReconcilerError):
     """Applying the plan would remove more than the prune brake lets pass."""
+
+    exit_code = 1
+
+
+class SecretError(ReconcilerError):
+    """A secret value cannot be had or not be used; the text names the reference and never the value.
+
+    Attributes:
+        reference: as people write it: ``env BILLING_KEY``.
+        reason: why.
+    """
+
+    exit_code = 1
+
+    def __init__(self, reference: object, reason: str) -> None:
+        super().__init__(f"secret {reference}: {reason}")
+        self.reference = str(reference)
+        self.reason = reason
+
+
+class SealingError(ReconcilerError):
+    """A sealing key cannot be used, or a sealed value does not open with it."""
 
     exit_code = 1
 

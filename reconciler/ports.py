@@ -26,6 +26,7 @@ from reconciler.core.model import (
     Run,
     RunQuery,
     Snapshot,
+    SecretRef,
     StoredJob,
     SyncReport,
     Tally,
@@ -269,3 +270,19 @@ class Caller(Protocol):
 
     async def close(self) -> None:
         """Close every connection."""
+
+
+class Secrets(Protocol):
+    """Where secret values are found."""
+
+    async def value(self, ref: SecretRef, *, application: str, field: str) -> str:
+        """The value that is referred to, as it is now.
+
+        Args:
+            ref: where it is found.
+            application: whose request it is for; a sealed value opens for that one alone.
+            field: where it stands there, as ``SecretUse.field`` says it; likewise.
+
+        Raises:
+            SecretError: there is none, or it cannot be read.
+        """

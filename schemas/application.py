@@ -15,8 +15,12 @@ from schemas.request import Headers, Parameters, Url
 class Defaults(Policies):
     """What every Api of this Application starts from."""
 
-    headers: Headers = Field(default={}, description="Sent with every call; an Api's own headers win.")
-    query: Parameters = Field(default={}, description="Sent with every call; an Api's own parameters win.")
+    headers: Headers = Field(
+        default={}, description="Sent with every call; an Api's own headers win. A value may be a secret."
+    )
+    query: Parameters = Field(
+        default={}, description="Sent with every call; an Api's own parameters win. A value may be a secret."
+    )
 
 
 class Limits(Strict):

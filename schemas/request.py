@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from schemas.base import PositiveDuration, ShortText, Strict
+from schemas.secret import AsReference, AsText, JsonBody, Secret, is_reference_or_text
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2
 _STATUS = re.compile(r"[1-5]xx|([1-5]\d\d)(?:-([1-5]\d\d))?", re.ASCII)
@@ -143,10 +144,12 @@ def _scalar(value: object) -> str:
 
 
 def _parameter(value: object) -> str | tuple[str, ...]:
+    if isinstance(value, list | tuple) and any(isinstance(each, Mapping) for each in value):
+        raise ValueError("a reference to a secret value stands alone, not in a list")
     return tuple(map(_scalar, value)) if isinstance(value, list | tuple) else _scalar(value)
 
 
-def _once_each(headers: Mapping[str, str]) -> Mapping[str, str]:
+def _once_each(headers: Mapping[str, Any]) -> Mapping[str, Any]:
     if len({name.lower() for name in headers}) < len(headers):
         raise ValueError("a header stands here twice; capitals make no difference")
     return headers
@@ -161,7 +164,11 @@ Url = Annotated[
 Path = Annotated[str, StringConstraints(max_length=2048), AfterValidator(check_path)]
 HeaderName = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(check_header_name)]
 HeaderValue = Annotated[str, StringConstraints(max_length=8192), AfterValidator(check_header_value)]
-Headers = Annotated[Mapping[HeaderName, HeaderValue], AfterValidator(_once_each)]
+HeaderOrSecret = Annotated[
+    Annotated[HeaderValue, AsText] | Annotated[Secret, AsReference],
+    is_reference_or_text,
+]
+Headers = Annotated[Mapping[HeaderName, HeaderOrSecret], AfterValidator(_once_each)]
 _PARAMETER_SCHEMA = {"type": ["string", "number", "boolean"]}
 Scalar = Annotated[str, PlainValidator(_scalar), WithJsonSchema(_PARAMETER_SCHEMA)]
 Parameter = Annotated[
@@ -169,7 +176,11 @@ Parameter = Annotated[
     PlainValidator(_parameter),
     WithJsonSchema({"anyOf": [_PARAMETER_SCHEMA, {"type": "array", "items": _PARAMETER_SCHEMA}]}),
 ]
-Parameters = Mapping[ShortText, Parameter]
+ParameterOrSecret = Annotated[
+    Annotated[Parameter, AsText] | Annotated[Secret, AsReference],
+    is_reference_or_text,
+]
+Parameters = Mapping[ShortText, ParameterOrSecret]
 Status = Annotated[
     str,
     BeforeValidator(check_status),
@@ -198,10 +209,18 @@ class Request(Strict):
     method: Method = Field(default="GET", description="The HTTP method.")
     url: Url | None = Field(default=None, description="An absolute address, instead of `path`.")
     path: Path | None = Field(default=None, description="Appended to the Application's `baseUrl`.")
-    query: Parameters = Field(default={}, description="Query parameters; a list repeats the name.")
-    headers: Headers = Field(default={}, description="Sent besides the Application's default headers.")
-    json_body: Any = Field(default=None, alias="json", description="The body, as JSON.")
-    form: Parameters | None = Field(default=None, description="The body, as application/x-www-form-urlencoded.")
+    query: Parameters = Field(
+        default={}, description="Query parameters; a list repeats the name; a value may be a secret."
+    )
+    headers: Headers = Field(
+        default={}, description="Sent besides the Application's default headers; a value may be a secret."
+    )
+    json_body: JsonBody = Field(
+        default=None, alias="json", description="The body, as JSON; `{$secret: {env: NAME}}` stands for a secret."
+    )
+    form: Parameters | None = Field(
+        default=None, description="The body, as application/x-www-form-urlencoded; a value may be a secret."
+    )
     text: str | None = Field(default=None, description="The body as it stands: XML and others.")
     content_type: HeaderValue | None = Field(
         default=None, description="The media type of `text`; text/plain unless declared."

@@ -5,6 +5,7 @@ Forbidden here: deciding what changes (``core.plan``), and words for people (``c
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +13,8 @@ from typing import cast
 
 from reconciler.core.calendars import content
 from reconciler.core.instants import stamp
-from reconciler.core.model import FreezeWindow, Job, JobKey, Problem, Schedule
+from reconciler.core.model import AccessToken, FreezeWindow, Job, JobKey, Problem, Schedule, SecretUse
+from reconciler.core.redaction import MASK, is_secret_name, masked_url
 from schemas.base import format_duration, format_rate
 
 # What a schedule comes to, where the manifest says it in other words (``H H * * *``, ``weekly on SUN at 09:45``).
@@ -89,6 +91,28 @@ class WindowChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenChange:
+    """What becomes of one access token; ``before`` and ``after`` as with a job."""
+
+    action: Action
+    before: AccessToken | None
+    after: AccessToken | None
+
+    @property
+    def token(self) -> AccessToken:
+        """The token as it will be; for a removal, as it was."""
+        return cast("AccessToken", self.after or self.before)
+
+    @property
+    def fields(self) -> tuple[FieldChange, ...]:
+        """Every field whose value differs; none where it is only declared elsewhere now."""
+        return differences(
+            flatten_token(self.before) if self.before else {},
+            flatten_token(self.after) if self.after else {},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
     """A job that is declared no more and stays all the same, and why."""
 
@@ -110,6 +134,7 @@ class Plan:
         window_changes: ordered by name.
         moved_windows: freeze windows that are declared elsewhere now.
         kept_windows: names of freeze windows that stay although nothing readable declares them.
+        token_changes: of access tokens, ordered by name, those that are only declared elsewhere now included.
     """
 
     changes: tuple[Change, ...] = ()
@@ -121,6 +146,7 @@ class Plan:
     window_changes: tuple[WindowChange, ...] = ()
     moved_windows: tuple[FreezeWindow, ...] = ()
     kept_windows: tuple[str, ...] = ()
+    token_changes: tuple[TokenChange, ...] = ()
 
     def count(self, action: Action) -> int:
         """How many changes of jobs are of this kind."""
@@ -128,8 +154,13 @@ class Plan:
 
     @property
     def changes_anything(self) -> bool:
-        """Whether there is anything to show: a job or a freeze window that will say something else."""
-        return bool(self.changes or self.window_changes)
+        """Whether there is anything to show: a job, a freeze window or a token that will say something else."""
+        return bool(self.changes or self.window_changes or self.shown_tokens)
+
+    @property
+    def shown_tokens(self) -> tuple[TokenChange, ...]:
+        """The access tokens that will say something else."""
+        return tuple(change for change in self.token_changes if change.fields)
 
     @property
     def removals(self) -> tuple[JobKey, ...]:
@@ -154,23 +185,45 @@ class Plan:
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[FieldChange, ...]:
-    """Every field whose value differs between two flat tables, in their order."""
+    """Every field whose value differs between two flat tables, in their order; as it is shown."""
     names = dict.fromkeys((*before, *after))
     return tuple(
-        FieldChange(field=name, before=before.get(name), after=after.get(name))
-        for name in names
-        if before.get(name) != after.get(name)
+        _change(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)
     )
 
 
+def _change(name: str, before: str | None, after: str | None) -> FieldChange:
+    old, new = _masked(name, before), _masked(name, after)
+    return FieldChange(field=name, before=old, after=f"{new} (another value)" if old == new else new)
+
+
+def _masked(name: str, value: str | None) -> str | None:
+    """A field's value without what usually is a credential; a reference to one is shown."""
+    if value is None or isinstance(value, _Reference):
+        return value
+    if name == "request":
+        return masked_url(value)
+    where, _, header = name.partition(" ")
+    return MASK if where == "header" and is_secret_name(header) else value
+
+
+def shown(job: Job) -> dict[str, str]:
+    """As ``flatten``, without what usually is a credential: for people to see."""
+    return {name: _masked(name, value) or "" for name, value in flatten(job).items()}
+
+
 def flatten(job: Job) -> dict[str, str]:
-    """A job as a flat table of fields, in the words of a manifest; jobs with different digests differ in it."""
+    """A job as a flat table of fields, in the words of a manifest; jobs with different digests differ in it.
+
+    It is for comparing; what is shown of it is ``differences`` and ``shown``.
+    """
     request, retry = job.request, job.retry
     fields: dict[str, str | None] = {
         **_schedule_fields(job.schedule),
         "request": f"{request.method} {request.url}",
         **{f"header {name}": value for name, value in request.headers.items()},
         "body": request.body,
+        **{_place(use): _reference(use) for use in request.secrets},
         "followRedirects": str(request.follow_redirects) if request.follow_redirects else None,
         "expect.status": ", ".join(job.expect.status),
         "expect.body.contains": job.expect.contains,
@@ -193,6 +246,25 @@ def flatten(job: Job) -> dict[str, str]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def _place(use: SecretUse) -> str:
+    """``header X-Key``, as for a header that is written out; ``body /user/token``."""
+    return use.place.replace(":", " ", 1).rstrip()
+
+
+class _Reference(str):
+    """What a field says that names a secret; it is shown whatever the field's name."""
+
+    __slots__ = ()
+
+
+def _reference(use: SecretUse) -> _Reference:
+    """``(env NAME)``; of a sealed value also what tells it from another one, which gives nothing away."""
+    if use.ref.kind != "sealed":
+        return _Reference(f"({use.ref})")
+    text = hashlib.sha256(use.ref.name.encode()).hexdigest()[:8]
+    return _Reference(f"({use.ref}, text {text}{', of the Application' if use.shared else ''})")
+
+
 def flatten_window(window: FreezeWindow) -> dict[str, str]:
     """A freeze window as a flat table of fields, as ``flatten``."""
     fields: dict[str, str | None] = {
@@ -202,6 +274,19 @@ def flatten_window(window: FreezeWindow) -> dict[str, str]:
         "applications": ", ".join(window.applications),
         "catchUp": window.catch_up,
         "description": window.description or None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def flatten_token(token: AccessToken) -> dict[str, str]:
+    """An access token as a flat table of fields, as ``flatten``; with a fingerprint, and never its digest."""
+    fields: dict[str, str | None] = {
+        "role": token.role.value,
+        "applications": ", ".join(token.applications),
+        "expiresAt": stamp(token.expires_at) if token.expires_at else None,
+        "fingerprint": hashlib.sha256(token.sha256.encode()).hexdigest()[:8] if token.sha256 else None,
+        "description": token.description or None,
+        "closed": token.closed or None,
     }
     return {name: value for name, value in fields.items() if value is not None}
 

@@ -43,8 +43,11 @@ from reconciler.core.model import (
     Schedule,
     StoredJob,
 )
+    SecretRef,
+    SecretUse,
 
 # --- writing -------------------------------------------------------------------------------------------------------
+from schemas.secret import CHECKS
 
 
 def encode_job(stored: StoredJob) -> Document:
@@ -65,6 +68,7 @@ def encode_job(stored: StoredJob) -> Document:
             "followRedirects": job.request.follow_redirects,
         },
         "expect": {"status": list(job.expect.status), "contains": job.expect.contains},
+            "secrets": [_secret_document(each) for each in job.request.secrets],
         "retry": {
             "limit": job.retry.limit,
             "initialDelay": declared(job.retry.initial_delay),
@@ -94,6 +98,10 @@ def encode_job(stored: StoredJob) -> Document:
 
 def _schedule_document(schedule: Schedule) -> Document:
     return {
+def _secret_document(use: SecretUse) -> Document:
+    return {"place": use.place, "kind": use.ref.kind, "name": use.ref.name, "shared": use.shared}
+
+
         "declared": schedule.declared,
         "cron": schedule.cron,
         "every": None if schedule.every is None else declared(schedule.every),
@@ -222,6 +230,7 @@ def read_job(document: Document) -> StoredJob:
         suspend=flag(document, "suspend"),
         max_concurrency=maybe(whole, document, "maxConcurrency"),
         max_rate=maybe_newer(_rate, document, "maxRate"),
+            secrets=tuple(map(_secret, newer(parts, request, "secrets", []))),
         stop_after_failures=maybe_newer(whole, document, "stopAfterFailures"),
         file=text(document, "file"),
         line=whole(document, "line"),
@@ -257,6 +266,14 @@ def _schedule(document: Document) -> Schedule:
 
 def _after(document: Document, name: str) -> After:
     after = part(document, name)
+def _secret(document: Document) -> SecretUse:
+    kind = text(document, "kind")
+    name = CHECKS[kind](text(document, "name"))
+    return SecretUse(
+        place=text(document, "place"), ref=SecretRef(kind=kind, name=name), shared=flag(document, "shared")
+    )
+
+
     application, slash, api = text(after, "job").partition("/")
     if not slash:
         raise ValueError(f"{application!r} names no job")

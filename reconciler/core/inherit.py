@@ -151,6 +151,8 @@ def _newer(job: Job) -> Iterator[tuple[str, Any]]:
         yield "rate", (job.max_rate.calls, _plain(job.max_rate.per))
     if job.stop_after_failures is not None:
         yield "stopAfterFailures", job.stop_after_failures
+    if job.request.secrets:
+        yield "secrets", [(each.place, each.ref.kind, each.ref.name, each.shared) for each in job.request.secrets]
 
 
 def _plain(value: datetime | timedelta | None) -> int | str | None:

@@ -10,12 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from schemas.secret import FORMS as _REFERENCES
+from schemas.secret import IN_JSON
+
 Values = Mapping[str, Any]
 Path = tuple[str, ...]
 
 _FORMS: Final = ("cron", "every", "at", "frequency", "after")
 _BOUNDS: Final = ("timeZone", "startsAt", "endsAt", "except", "only")  # stand in a schedule or beside it
 _BODIES: Final = ("json", "form", "text")
+_VALUES: Final = frozenset(
+    {("request", "headers"), ("request", "query"), ("request", "form"), ("defaults", "headers"), ("defaults", "query")}
+)
 _HEADERS: Final = frozenset({("request", "headers"), ("defaults", "headers")})
 
 
@@ -43,8 +49,10 @@ def _ready(base: Any, patch: Values, path: Path) -> Values:
     """What a mapping is merged into: the old one without the alternatives that the patch replaces."""
     if path == ("schedule",):
         return _ready_schedule({"cron": base} if isinstance(base, str) else base or {}, patch)
-    if not isinstance(base, dict):
+    if not isinstance(base, dict) or (IN_JSON in base) != (IN_JSON in patch):  # a secret, and data: no halves of both
         return {}
+    if path[:-1] in _VALUES or path[-1] == IN_JSON:
+        return _without_rivals(base, patch, _REFERENCES)
     return _ready_request(base, patch) if path == ("request",) else base
 
 

@@ -123,14 +123,51 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecretRef:
+    """Where a secret value is found; never the value.
+
+    Attributes:
+        kind: ``env``, ``file`` or ``sealed``.
+        name: the variable, the path, the sealed text.
+    """
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}" if self.kind != "sealed" else f"sealed, key {self.name.split('.')[1]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretUse:
+    """A place of a request at which a secret value goes out.
+
+    Attributes:
+        place: ``header:NAME``, ``query:NAME``, ``form:NAME``, ``body:/json/pointer`` or ``auth:FIELD``.
+        shared: it is sealed for the Application, which declares it for all its Apis.
+    """
+
+    place: str
+    ref: SecretRef
+    shared: bool = False
+
+    def field(self, api: str) -> str:
+        """What a sealed value is bound to, beside the Application: ``api/nightly/header:x-key``, ``header:x-key``."""
+        where, colon, name = self.place.partition(":")
+        place = f"{where}{colon}{name.lower() if where == 'header' else name}"
+        return place if self.shared else f"api/{api}/{place}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
-    """A request with nothing left to resolve.
+    """A request with nothing left to resolve but its secrets, whose values stand nowhere in it.
 
     Attributes:
         url: absolute, the query included.
         headers: as they go out, besides those that the run adds; names as declared.
         body: as it goes out, in UTF-8; ``None`` for no body.
         follow_redirects: at most so many, one after the other; 0 for none.
+        secrets: what is put in just before a call: a header, a parameter, a null within the JSON body.
     """
 
     method: str
@@ -138,6 +175,7 @@ class HttpRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str | None = None
     follow_redirects: int = 0
+    secrets: tuple[SecretUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,6 +391,42 @@ class FreezeWindow:
     applications: tuple[str, ...] = ("*",)
     catch_up: str = "none"
     description: str = ""
+    file: str = ""
+    line: int = 1
+
+
+class Role(StrEnum):
+    """What whoever asks over HTTP may do; each may do what the ones before it may."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+    def includes(self, other: Role) -> bool:
+        """Whether it may do what another may."""
+        order = tuple(Role)
+        return order.index(self) >= order.index(other)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessToken:
+    """A declared token that lets whoever sends it read or trigger; the token itself is nowhere.
+
+    Attributes:
+        applications: names, or patterns with ``*``, of the Applications that it is limited to.
+        expires_at: it lets nobody in from this instant on.
+        sha256: of the token, in hexadecimal; empty where its manifest cannot be read.
+        closed: why it lets nobody in; empty where it does.
+        file, line: where it is declared.
+    """
+
+    name: str
+    role: Role
+    applications: tuple[str, ...] = ("*",)
+    expires_at: datetime | None = None
+    sha256: str = field(repr=False)
+    description: str = ""
+    closed: str = ""
     file: str = ""
     line: int = 1
 

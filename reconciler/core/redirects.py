@@ -86,13 +86,19 @@ def _decoded(location: str) -> str:
         return location
 
 
-def _request(request: HttpRequest, url: str, status: int) -> HttpRequest:
+def _request(request: HttpRequest, url: str, status: int) -> HttpRequest | Refusal:
     headers = request.headers
-    if _origin(url) != _origin(request.url):
-        headers = {name: value for name, value in headers.items() if not is_credential(name)}
+    leaves = _origin(url) != _origin(request.url)
+    if leaves:
+        secret = {each.place.removeprefix("header:").lower() for each in request.secrets}
+        headers = {
+            name: value for name, value in headers.items() if not (is_credential(name) or name.lower() in secret)
+        }
     becomes_get = status in _POST_BECOMES_GET and request.method == "POST"
     if becomes_get or (status == _SEE_OTHER and request.method not in ("GET", "HEAD")):
         return replace(request, method="GET", url=url, headers=_without_content(headers), body=None)
+    if leaves and any(each.place.startswith(("body:", "form:")) for each in request.secrets):
+        return Refusal(f"redirect to {place(url)} is not followed: the body holds a secret, which stays with its host")
     return replace(request, url=url, headers=headers)
 
 

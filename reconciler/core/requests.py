@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from reconciler.core.model import HttpRequest
+from reconciler.core.model import HttpRequest, SecretRef, SecretUse
 from schemas.request import Request
+from schemas.secret import IN_JSON, references
+from schemas.secret import SecretRef as DeclaredRef
 
-Parameters = Mapping[str, str | tuple[str, ...]]
+Parameters = Mapping[str, str | tuple[str, ...] | DeclaredRef]
+Headers = Mapping[str, str | DeclaredRef]
 
 # What stays as it is written; the rest is percent-encoded as UTF-8 (WHATWG URL, path and query percent-encode sets).
 _PATH_SAFE: Final = "!$%&'()*+,/:;=@[]|\\~"
@@ -33,19 +36,46 @@ def address_fault(request: Request, base_url: str | None) -> str | None:
     return "`path` needs the Application's `baseUrl`; give that, or `url`" if base_url is None else None
 
 
-def compose(request: Request, *, base_url: str | None, headers: Mapping[str, str], query: Parameters) -> HttpRequest:
+def compose(request: Request, *, base_url: str | None, headers: Headers, query: Parameters) -> HttpRequest:
     """Merge an Application's address, headers and query with an Api's request; what the Api says wins."""
     body, content_type = _body(request)
+    secrets: list[SecretUse] = []
     return HttpRequest(
         method=request.method,
-        url=_url(request, base_url, query),
-        headers=_headers(request, headers, content_type),
+        url=_url(request, base_url, query, secrets),
+        headers=_literal("header", _headers(request, headers, content_type), request.headers, secrets),
         body=body,
         follow_redirects=request.follow_redirects,
+        secrets=(*secrets, *_in_body(request)),
     )
 
 
-def _url(request: Request, base_url: str | None, defaults: Parameters) -> str:
+def _literal(where: str, merged: Mapping[str, Any], own: Mapping[str, Any], secrets: list[SecretUse]) -> dict[str, Any]:
+    """What goes out as it is written; the references go to ``secrets``."""
+    literal = {}
+    for name, value in merged.items():
+        if isinstance(value, DeclaredRef):
+            secrets.append(use(f"{where}:{name}", value, shared=name not in own))
+        else:
+            literal[name] = value
+    return literal
+
+
+def use(place: str, declared: DeclaredRef, *, shared: bool = False) -> SecretUse:
+    """A reference of a manifest, at its place; ``shared`` where the Application declares it for all its Apis."""
+    ref = SecretRef(kind=declared.form, name=declared.name)
+    return SecretUse(place=place, ref=ref, shared=shared and ref.kind == "sealed")  # what else does not depend on it
+
+
+def _in_body(request: Request) -> list[SecretUse]:
+    if request.form is not None:
+        found: list[SecretUse] = []
+        _literal("form", request.form, request.form, found)
+        return found
+    return [use(f"body:{pointer}", each) for pointer, each in references(request.json_body)]
+
+
+def _url(request: Request, base_url: str | None, defaults: Parameters, secrets: list[SecretUse]) -> str:
     if request.url is not None:
         scheme, netloc, path, own_query, _ = urlsplit(request.url)
         queries = [own_query]
@@ -56,13 +86,12 @@ def _url(request: Request, base_url: str | None, defaults: Parameters) -> str:
         queries = [base_query, own_query]
     taken = {name for name, _ in parse_qsl(own_query, keep_blank_values=True)} if own_query and defaults else set()
     queries = [_encoded(each, _QUERY_SAFE) for each in queries]
-    queries.append(
-        encode_query({name: value for name, value in defaults.items() if name not in taken} | dict(request.query))
-    )
+    merged = {name: value for name, value in defaults.items() if name not in taken} | dict(request.query)
+    queries.append(encode_query(_literal("query", merged, request.query, secrets)))
     return urlunsplit((scheme, netloc, _encoded(path or "/", _PATH_SAFE), _joined(queries), ""))
 
 
-def encode_query(parameters: Parameters) -> str:
+def encode_query(parameters: Mapping[str, str | tuple[str, ...]]) -> str:
     """``a=1&a=2&b=x%20y``: a tuple repeats its name."""
     return urlencode(parameters, doseq=True, quote_via=quote, safe="") if parameters else ""
 
@@ -75,7 +104,7 @@ def _encoded(text: str, safe: str) -> str:
     return quote(_BARE_PERCENT.sub("%25", text), safe=safe)
 
 
-def _headers(request: Request, defaults: Mapping[str, str], content_type: str | None) -> Mapping[str, str]:
+def _headers(request: Request, defaults: Headers, content_type: str | None) -> Headers:
     own = request.headers
     if not own and content_type is None:
         return defaults
@@ -94,12 +123,20 @@ def _headers(request: Request, defaults: Mapping[str, str], content_type: str | 
 
 
 def _body(request: Request) -> tuple[str | None, str | None]:
-    """The body as it goes out, and the media type that it has unless another is declared."""
+    """The body as it goes out, but for its secrets, and the media type that it has unless another is declared."""
     if "json_body" in request.model_fields_set:
-        text = json.dumps(request.json_body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        value = _without_secrets(request.json_body)
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         return text, "application/json"
     if request.form is not None:
-        return urlencode(request.form, doseq=True), "application/x-www-form-urlencoded"
+        return urlencode(_literal("form", request.form, {}, []), doseq=True), "application/x-www-form-urlencoded"
     if request.text is not None:
         return request.text, request.content_type or "text/plain; charset=utf-8"
     return None, None
+
+
+def _without_secrets(value: Any) -> Any:
+    """A JSON body with null at the place of each secret."""
+    if isinstance(value, Mapping):
+        return None if IN_JSON in value else {key: _without_secrets(each) for key, each in value.items()}
+    return [_without_secrets(each) for each in value] if isinstance(value, list | tuple) else value

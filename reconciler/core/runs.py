@@ -28,6 +28,7 @@ from reconciler.core.model import (
     Reply,
     RetryPolicy,
     Run,
+    SecretUse,
     StoredJob,
     whole_milliseconds,
 )
@@ -270,6 +271,7 @@ def apply_overrides(request: HttpRequest, overrides: Overrides) -> HttpRequest:
     try:
         url = _with_query(request.url, overrides.query) if overrides.query else request.url
         headers = _with_headers(request.headers, overrides.headers)
+        request = replace(request, secrets=_secrets_left(request, overrides))
         if not overrides.has_json:
             return replace(request, url=url, headers=headers)
         if request.method in _BODYLESS:
@@ -281,6 +283,20 @@ def apply_overrides(request: HttpRequest, overrides: Overrides) -> HttpRequest:
         return replace(request, url=url, headers=headers, body=body)
     except (ValueError, TypeError, RecursionError) as error:
         raise OverridesError(f"the overrides cannot be sent: {error}") from error
+
+
+def _secrets_left(request: HttpRequest, overrides: Overrides) -> tuple[SecretUse, ...]:
+    """Those whose places are not replaced."""
+    if not request.secrets:
+        return ()
+    gone = {f"header:{name.lower()}" for name in overrides.headers} | {f"query:{name}" for name in overrides.query}
+    wheres = ("body:", "form:") if overrides.has_json else ()
+    return tuple(
+        use
+        for use in request.secrets
+        if not use.place.startswith(wheres)
+        and (use.place.lower() if use.place.startswith("header:") else use.place) not in gone
+    )
 
 
 def fingerprint(overrides: Overrides) -> str:

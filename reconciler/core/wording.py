@@ -21,6 +21,7 @@ from schemas.calendar import Calendar, CalendarSpec
 from schemas.environment import Environment, EnvironmentSpec, Patch
 from schemas.freeze_window import FreezeWindow, FreezeWindowSpec
 from schemas.request import Request
+from schemas.secret import TAGS
 
 Path = tuple[str | int, ...]
 
@@ -169,12 +170,14 @@ def _not_a_name(found: str) -> str:
 
 
 def _path(loc: Sequence[str | int]) -> tuple[Path, bool]:
-    """Pydantic's ``loc`` without what does not stand in the document: union tags and ``[key]`` marks."""
+    """Pydantic's ``loc`` without what does not stand in the document: tags of unions and ``[key]`` marks."""
     at_key = bool(loc) and loc[-1] == "[key]"
     steps = [
         step
         for index, step in enumerate(loc)
-        if step != "[key]" and not (index and loc[index - 1] in _SCHEDULES and step in _SCHEDULE_FORMS)
+        if step != "[key]"
+        and step not in TAGS  # of a text, or a reference to a secret
+        and not (index and loc[index - 1] in _SCHEDULES and step in _SCHEDULE_FORMS)
     ]
     return tuple(steps), at_key
 

@@ -21,6 +21,8 @@ from reconciler.core.model import (
     Rate,
     RetryPolicy,
     Schedule,
+    SecretRef,
+    SecretUse,
 )
 from tests.unit.core.test_manifests import EXAMPLE
 
@@ -511,7 +513,14 @@ OTHER_PARTS = {
         "but_not": (Calendar(name="c"),),
         "only": (Calendar(name="c"),),
     },
-    "request": {"method": "PUT", "url": "https://y.example/", "headers": {"A": "b"}, "body": "", "follow_redirects": 1},
+    "request": {
+        "method": "PUT",
+        "url": "https://y.example/",
+        "headers": {"A": "b"},
+        "body": "",
+        "follow_redirects": 1,
+        "secrets": (SecretUse(place="header:A", ref=SecretRef(kind="env", name="B")),),
+    },
     "expect": {"status": ("3xx",), "contains": ""},
     "retry": {"limit": 1, "initial_delay": timedelta(2), "factor": 3.0, "max_delay": timedelta(2)},
 }

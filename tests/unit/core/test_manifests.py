@@ -271,7 +271,8 @@ SPECS = [
     (
         DAILY + "  request: {query: {a: {b: c}, d: [1, [2]], e: }}\n",
         [
-            f"6:24: spec.request.query.a: {PARAMETER}",
+            "6:24: spec.request.query.a: "
+            "a secret value is named by exactly one of env, file and sealed: {env: NAME}",
             f"6:35: spec.request.query.d: {PARAMETER}",
             f"6:48: spec.request.query.e: {PARAMETER}",
         ],
@@ -289,8 +290,8 @@ SPECS = [
         DAILY + "  request: {xx: 1}\n",
         [
             (
-                "6:13: spec.request.xx: unknown field; the fields here are contentType, form, headers, json, method, "
-                "path, query, text, url"
+                "6:13: spec.request.xx: unknown field; the fields here are contentType, followRedirects, form, "
+                "headers, json, method, path, query, text, url"
             )
         ],
     ),

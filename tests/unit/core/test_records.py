@@ -35,6 +35,8 @@ from reconciler.core.model import (
     RetryPolicy,
     Run,
     Schedule,
+    SecretRef,
+    SecretUse,
     StoredJob,
     SyncReport,
     whole_milliseconds,
@@ -272,6 +274,9 @@ def a_run(**changes) -> Run:
     return Run(**(described | changes))
 
 
+SECRET = SecretUse(place="header:X", ref=SecretRef(kind="env", name="KEY"))
+
+
 def some_documents() -> dict[str, fields.Document]:
     """A document of each kind, with every optional part filled."""
     plain = Schedule(declared="x", cron="x", every=timedelta(1), at=START, starts_at=START, ends_at=START)
@@ -279,7 +284,7 @@ def some_documents() -> dict[str, fields.Document]:
     job = Job(
         key=JobKey("billing", "nightly"),
         schedule=replace(plain, after=After(key=JobKey("a", "b")), but_not=(calendar,)),
-        request=HttpRequest(method="GET", url="x", headers={"a": "b"}, body="x"),
+        request=HttpRequest(method="GET", url="x", headers={"a": "b"}, body="x", secrets=(SECRET,)),
         expect=Expectation(contains="x"),
         max_concurrency=1,
         max_rate=Rate(1, timedelta(1)),
@@ -359,6 +364,7 @@ NEWER = {  # what documents of older schema versions lack
 NEWER_WITHIN = {  # and what parts of them lack
     *((part, name) for part in ("schedule", "start") for name in ("after", "except", "only")),
     ("request", "followRedirects"),
+    ("request", "secrets"),
     ("drift", 0, "kind"),
 }
 
@@ -425,7 +431,7 @@ def test_a_document_that_lacks_a_field_is_refused_by_name(kind, path):
 
 
 MEASURED = ("factor", "latencyMs", "durationMs")
-FLAGS = ("suspend", "held", "sent", "putBack")
+FLAGS = ("suspend", "held", "sent", "putBack", "shared")
 WRONG = [
     (kind, path, wrong)
     for kind, path in READ
