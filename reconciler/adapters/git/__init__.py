@@ -39,8 +39,8 @@ _LARGE = f"is over {MAX_FILE_BYTES >> 20} MiB, or its content is not in the repo
 class Limits:
     """Bounds on what a repository may cost: seconds and bytes; ``depth`` is in commits, of the first fetch.
 
-    ``fetched`` is for one fetch, and for what the copy may hold before it is made anew;
-    ``noted`` for what it may hold before a note says that the server leaves nothing out. ``silence`` is for how long a server may send nothing at all.
+    ``fetched`` is for one fetch, and for what the copy may hold before it is made anew; ``noted`` for what it may hold
+    before a note says that the server leaves nothing out. ``silence`` is for how long a server may send nothing at all.
     """
 
     fetching: float = 600.0
@@ -326,9 +326,9 @@ class GitSource:
         self._is_noted = True
         most = f"{self._limits.fetched / (1 << 30):.3g} GiB"
         note = (
-            f"the server leaves nothing out: files over {MAX_FILE_BYTES >> 20} MiB are fetched too; the copy in "
-            f"the data directory holds {size >> 20} MiB, and is made anew beyond {most}; uploadpack.allowFilter in the server's git configuration "
-            "mends it"
+            f"the server leaves nothing out: files over {MAX_FILE_BYTES >> 20} MiB are fetched too; the copy in the data "
+            f"directory holds {size >> 20} MiB, and is made anew beyond {most}; uploadpack.allowFilter in the server's "
+            "git configuration mends it"
         )
         return (note,)
 
