@@ -326,9 +326,9 @@ class GitSource:
         self._is_noted = True
         most = f"{self._limits.fetched / (1 << 30):.3g} GiB"
         note = (
-            f"the server leaves nothing out: files over {MAX_FILE_BYTES >> 20} MiB are fetched too; the copy in the data "
-            f"directory holds {size >> 20} MiB, and is made anew beyond {most}; uploadpack.allowFilter in the server's "
-            "git configuration mends it"
+            f"the server leaves nothing out: files over {MAX_FILE_BYTES >> 20} MiB are fetched too; the copy in the "
+            f"data directory holds {size >> 20} MiB, and is made anew beyond {most}; uploadpack.allowFilter in the "
+            "server's git configuration mends it"
         )
         return (note,)
 
