@@ -396,7 +396,7 @@ def test_a_problem_fails_and_is_posted_all_the_same(request_of):
 def test_a_command_that_is_not_understood_fails(request_of):
     one = request_of(OTHER)
     script = scripts()[f"{WORKFLOW.name}: Plan"].replace("--output markdown", "--output markdwon")
-    assert shell(script, one.folder, one.env()).code == 2
+    assert shell(script, one.folder, one.env()).code == 1
     assert one.step("Comment").code == 0
     assert not one.calls()
 
