@@ -15,6 +15,7 @@ from reconciler.core.desired import Desired
 from reconciler.core.model import ApplicationState, JobKey
 
 DEFAULT_MAX_PRUNE = 0.5
+UNKNOWN = "unknown"  # what an Application said whose record is damaged, and that is declared no more
 FOREIGN = "the store follows another source"
 _SHORT_REVISION = 12
 
@@ -43,7 +44,7 @@ def brake(  # noqa: PLR0913 - what there is to weigh, and to say
         declares_nothing: whether the source declares no Application at all.
         allow_prune: a person has said that this is meant.
         max_prune: the part of all stored jobs that may go at once, 0 to 1.
-        policies: by Application, ``allow`` or ``never`` (``prune_policies``).
+        policies: by Application, ``allow``, ``never`` (``prune_policies``) or ``UNKNOWN``.
         revision: of the source, to say what releases the brake.
         source: how it is named on a command line: without it, the command that is advised would read another one.
     """
@@ -53,7 +54,14 @@ def brake(  # noqa: PLR0913 - what there is to weigh, and to say
         for key in plan.removals
         if policies.get(key.application) == "never"
     }
-    counted = [key for key in plan.removals if policies.get(key.application) not in ("allow", "never")]
+    if not allow_prune:
+        reasons |= {
+            key: f"the record of {key.application} is damaged, and with it whether it is protected; "
+            f"{_releasing(source, revision)} lets it go"
+            for key in plan.removals
+            if policies.get(key.application) == UNKNOWN
+        }
+    counted = [key for key in plan.removals if key not in reasons and policies.get(key.application) != "allow"]
     fault = "" if allow_prune else _fault(plan, len(counted), max_prune, declares_nothing=declares_nothing)
     if fault:
         reasons |= dict.fromkeys(counted, f"{fault}; {_releasing(source, revision)} lets them go")

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from reconciler.core import drift as drifting
 from reconciler.core import plan as planning
+from reconciler.core.brake import UNKNOWN
 from reconciler.core.desired import Desired
 from reconciler.core.drift_beside import APPLICATION, WINDOW, found_beside
 from reconciler.core.model import (
@@ -236,6 +237,7 @@ class Reconciliation:
     def _outcome(self, drift: Sequence[Drift], plan: Plan) -> tuple[Drift, ...]:
         """Drift as it is told: put back only where the plan does so."""
         stays = {str(item.key) for item in plan.kept} | {f"{WINDOW} {name}" for name in plan.kept_windows}
+        stays |= {f"{APPLICATION} {item.key.application}" for item in plan.kept}
 
         def is_left(one: Drift) -> bool:
             held = one.kind == JOB and one.where == "store" and one.key.application in plan.held
@@ -258,7 +260,8 @@ class Reconciliation:
             declares_nothing=not desired.applications,
             allow_prune=self._options.allows(snapshot.revision),
             max_prune=self._options.max_prune,
-            policies=planning.prune_policies(desired, self._state.applications),
+            policies=dict.fromkeys(self._state.damaged["applications"].keys() - desired.applications.keys(), UNKNOWN)
+            | planning.prune_policies(desired, self._state.applications),
             revision=snapshot.revision,
             source=self._options.named,
         )

@@ -385,6 +385,22 @@ async def test_records_beside_the_jobs_that_cannot_be_read_are_written_anew_or_r
     }
 
 
+async def test_an_application_whose_record_is_damaged_may_have_been_protected(source, store, clock):
+    reconciliation = Reconciliation(source, store, clock)
+    await reconciliation.sync()
+    store.damaged = {"applications": {"b": "prune is not a text"}}
+    del source.files["b"]
+    for _ in range(2):
+        report = await reconciliation.sync(thorough=True)
+        assert (report.kept, report.removed) == (("b/one",), 0)
+        assert "whether it is protected; reconciler sync SOURCE --allow-prune" in report.kept_reasons[0]
+        assert [(one.name, one.put_back) for one in report.drift] == [("Application b", False)]
+    meant = Reconciliation(source, store, clock, SyncOptions(allow_prune=report.revision))
+    assert (await meant.sync()).removed == 1
+    await meant.sync(thorough=True)
+    assert store.damaged == {"applications": {}}, "nothing needs it any more"
+
+
 async def test_a_sync_report_that_cannot_be_read_is_told_once_and_stops_nothing(reconciliation, store, clock):
     first = await reconciliation.sync()
     store.damaged = {"syncs": {first.id: "source is missing"}}
