@@ -20,6 +20,7 @@ from reconciler.core.model import Run, RunQuery
 from reconciler.errors import StoreError
 from reconciler.ports import Store
 from tests.faults import calls
+from tests.faults.audited import audit
 from tests.faults.evidence import Evidence
 from tests.faults.faults import Kind, Planned, plan
 from tests.faults.inject import Injector
@@ -152,6 +153,7 @@ async def end(world: World, watch: Watch, injector: Injector, options: Options, 
         calls=calls.read(world.calls),
         faults=injector.faults(),
         tenures=tuple(watch.tenures),
+        audit=await audit(world.store),
         troubles=world.troubles(),
         takeover=options.lease + 3,
         handover=1.0,

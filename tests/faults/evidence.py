@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from reconciler.core.model import Run
 from tests.faults.calls import Call
@@ -52,6 +53,7 @@ class Evidence:
         calls: the target's log.
         tenures: who led, oldest first.
         troubles: processes that ended though nothing was done to them, and errors in their logs.
+        audit: what the product's own audit says, as JSON; ``None`` where it was not asked.
         takeover: how long one may take at most after a kill; ``None`` where time is not judged.
         handover: how long one may take at most after a signal; likewise.
     """
@@ -64,5 +66,6 @@ class Evidence:
     faults: Sequence[Fault] = ()
     tenures: Sequence[Tenure] = ()
     troubles: Sequence[str] = ()
+    audit: Mapping[str, Any] | None = None
     takeover: float | None = None
     handover: float | None = None

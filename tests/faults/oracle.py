@@ -73,6 +73,7 @@ def judge(evidence: Evidence) -> Verdict:
     )
     verdict.breaches += (Breach("usurped", text) for text in usurpations(evidence))
     verdict.breaches += (Breach("trouble", text) for text in evidence.troubles)
+    verdict.breaches += _disagreements(evidence, verdict)
     verdict.takeovers, verdict.handovers = changes(evidence)
     verdict.breaches += _slow(verdict.takeovers, evidence.takeover, "takeover")
     verdict.breaches += _slow(verdict.handovers, evidence.handover, "handover")
@@ -150,6 +151,18 @@ def _run(run: Run, job: Declared, calls: Sequence[Call], evidence: Evidence) -> 
 def _repeats(calls: Sequence[Call]) -> int:
     """How many calls no retry explains: each retry answers a 500."""
     return max(0, len(calls) - 1 - sum(500 in call.answers for call in calls))
+
+
+def _disagreements(evidence: Evidence, verdict: Verdict) -> Iterator[Breach]:
+    """The product's own audit names what is wrong with the records, and nothing else."""
+    if evidence.audit is None:
+        return
+    wrong = [breach for breach in verdict.breaches if breach.promise in ("lost", "open")]
+    if wrong and evidence.audit["complete"]:
+        yield Breach("audit", f"it finds everything in order, and {len(wrong)} slots are lost or open")
+    if not wrong:
+        for found in evidence.audit["differences"]:
+            yield Breach("audit", f"{found['kind']}: {found['job']} at {found['slot']}: {found['reason']}")
 
 
 def _measure(run: Run, calls: Sequence[Call], verdict: Verdict) -> None:

@@ -23,6 +23,7 @@ PROMISES = {
     "late": "calls after the starting deadline",
     "usurped": "two leaders at a time",
     "trouble": "processes that ended by themselves or logged an error",
+    "audit": "disagreements with `reconciler audit`",
     "takeover": "takeovers that took too long",
     "handover": "handovers that took too long",
 }
@@ -66,6 +67,7 @@ def _figures(told: Told, verdict: Verdict) -> dict[str, Any]:
         **_changes("takeover after a kill", verdict.takeovers),
         **_changes("handover after a signal", verdict.handovers),
         **_lateness(verdict.lateness),
+        "audit": (evidence.audit or {"verdict": "not asked"})["verdict"],
         "terms": len(evidence.tenures),
         "faults": dict(sorted(kinds.items())),
         "outcomes": dict(sorted(verdict.outcomes.items())),
