@@ -34,7 +34,7 @@ class Damage:
 
 def damage_text(kind: str, name: str, why: str, then: str = MENDED) -> str:
     """One record that cannot be read: which, why, and what becomes of it."""
-    return visible_line(f"the store's record {name} of a {kind} cannot be read: {why}; {then}")
+    return visible_line(f"the store's record of the {kind} {name} cannot be read: {why}; {then}")
 
 
 def unheard(_name: str, _why: str) -> None:

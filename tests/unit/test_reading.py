@@ -60,7 +60,7 @@ async def damaged(tmp_path) -> str:
 async def test_damaged_records_are_told_and_blind_nobody(tmp_path, ask, kinds):
     damage = Damage()
     await ask(await damaged(tmp_path), damage)
-    told = [line.partition(" of a ")[2].partition(" cannot be read: ")[0] for line in damage.lines]
+    told = [line.partition(" of the ")[2].partition(" cannot be read: ")[0].rpartition(" ")[0] for line in damage.lines]
     assert told == [kind.replace("+", " ") for kind in kinds.split()]
 
 

@@ -143,7 +143,7 @@ class TestPauses:
         await house.clock.advance(HOUR - SECOND)
         assert (house.reason(), house.told()) == ("migration", [("paused", "001")])
         (line,) = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
-        assert "001 of a pause cannot be read: until is missing; billing stays paused until" in line
+        assert "pause 001 cannot be read: until is missing; billing stays paused until" in line
         await house.clock.advance(BEAT)
         assert house.reason() is None
 
