@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from reconciler.settings import PREFIX, Settings
+from schemas.access_token import AccessTokenSpec
 from schemas.annotations import OF_API, OF_APPLICATION
 from schemas.api import ApiSpec
 from schemas.application import ApplicationSpec, Defaults, History, Limits
@@ -100,6 +101,27 @@ that had a slot in it runs once. In `applications`, `*` stands for any character
 When it is wrong: no Application is held for a window. A window with a mistake, or one of two with the same name, is not applied; what the store holds
 of that name stays in force until it is mended. A name that no Application has, or a pattern that none matches, is such a mistake (a bare `*` never is).
 Where a file cannot be read, or a document cannot be attributed, no window is removed, for it may be declared there."""
+
+_ACCESS = """Lets whoever has the token read status, or trigger runs, over HTTP. The token itself stands in no manifest: only its SHA-256 does, so that the
+repository may be read by many. `reconciler token new oncall --role operator --application billing --expires 90d` makes one, prints it once, and prints
+this manifest to commit.
+
+```yaml
+apiVersion: reconciler/v1
+kind: AccessToken
+metadata: {name: oncall}
+spec:
+  role: operator
+  applications: [billing]
+  expiresAt: 2027-02-19T00:00:00Z
+  sha256: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+```
+
+A `viewer` reads; an `operator` also triggers; an `admin` also sees configuration: headers, bodies and query of the requests, and settings.
+`docs/security.md` says what each may do, and what holds while no token is declared. In `applications`, `*` stands for any characters.
+
+When it is wrong: a token with a mistake, one of two with the same name or the same SHA-256, and one whose file cannot be read, lets nobody in until that
+is mended; nothing else is touched. A name that no Application has is told, and opens nothing."""
 
 _ENVIRONMENT = """What is different in one environment, so that one repository serves several. `--environment staging` (or `RECONCILER_ENVIRONMENT`) chooses one.
 
@@ -198,6 +220,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("FreezeWindow: spec", FreezeWindowSpec, _FREEZE_WINDOW),
     ("Environment: spec", EnvironmentSpec, _ENVIRONMENT),
     ("Environment: spec.patches", Patch, "One patch."),
+    ("AccessToken: spec", AccessTokenSpec, _ACCESS),
 )
 
 _MANIFESTS_HEAD = """# Manifests
@@ -205,7 +228,7 @@ _MANIFESTS_HEAD = """# Manifests
 Made from the models by `make docs`; `reconciler schema` prints the same as JSON Schema, for editors.
 
 Every manifest begins with `apiVersion: reconciler/v1` and a `kind`: `Application`, `Api`, `Calendar`,
-`FreezeWindow` or `Environment`. Unknown fields are refused.
+`FreezeWindow`, `Environment` or `AccessToken`. Unknown fields are refused.
 Durations are whole numbers with units, largest first: `90s`, `2h30m`, `1d`, `250ms`. Instants are ISO 8601; without an offset they are
 wall time in the schedule's time zone.
 

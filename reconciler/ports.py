@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from reconciler.core.model import (
+    AccessToken,
     ApplicationState,
     Commit,
     Drift,
@@ -101,11 +102,13 @@ class Store(Protocol):
         removed_applications: Iterable[str] = (),
         windows: Iterable[FreezeWindow] = (),
         removed_windows: Iterable[str] = (),
+        access_tokens: Iterable[AccessToken] = (),
+        removed_access_tokens: Iterable[str] = (),
         renamed: Mapping[JobKey, JobKey] | None = None,
         eras: Iterable[Era] = (),
         term: int | None = None,
     ) -> None:
-        """Write these jobs, Applications and windows whole, and remove those; runs stay.
+        """Write these jobs, Applications, windows and access tokens whole, and remove those; runs stay.
 
         A text among ``removed_jobs`` is the id of a record that cannot be read, as ``damaged`` was told it.
 
@@ -119,6 +122,9 @@ class Store(Protocol):
 
     async def windows(self, damaged: OnDamaged | None = None) -> Sequence[FreezeWindow]:
         """Every freeze window, ordered by name; ``damaged`` as in ``jobs``."""
+
+    async def access_tokens(self, damaged: OnDamaged | None = None) -> Sequence[AccessToken]:
+        """Every access token, ordered by name; ``damaged`` as in ``jobs``."""
 
     async def pause(self, pause: Pause) -> None:
         """Write a pause, new or changed, whole."""

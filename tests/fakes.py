@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from reconciler.core.model import (
+    AccessToken,
     ApplicationState,
     Drift,
     Era,
@@ -224,7 +225,7 @@ class MemoryStore:
     ``away`` makes every verb raise; ``lose_answers`` makes the next so many writes happen and then raise, as when the
     database's reply is lost. ``calls`` counts verbs, ``batches`` notes the sizes of claims and finishes.
     ``damaged_jobs`` (id -> why) are records of jobs that cannot be read, until they are written anew or removed;
-    ``damaged`` holds those of ``applications``, ``windows``, ``pauses`` and ``syncs`` by kind.
+    ``damaged`` holds those of ``applications``, ``windows``, ``access_tokens``, ``pauses`` and ``syncs`` by kind.
     ``clock`` is what the lease is judged by: its steady time.
     """
 
@@ -240,6 +241,7 @@ class MemoryStore:
         self.damaged: dict[str, dict[str, str]] = {}
         self.stored_applications: dict[str, ApplicationState] = {}
         self.stored_windows: dict[str, FreezeWindow] = {}
+        self.stored_access_tokens: dict[str, AccessToken] = {}
         self.stored_pauses: dict[str, Pause] = {}
         self.stored_eras: dict[str, Era] = {}
         self.carried: dict[str, str] = {}
@@ -315,6 +317,8 @@ class MemoryStore:
         removed_applications: Iterable[str] = (),
         windows: Iterable[FreezeWindow] = (),
         removed_windows: Iterable[str] = (),
+        access_tokens: Iterable[AccessToken] = (),
+        removed_access_tokens: Iterable[str] = (),
         renamed: Mapping[JobKey, JobKey] | None = None,
         eras: Iterable[Era] = (),
         term: int | None = None,
@@ -322,7 +326,9 @@ class MemoryStore:
         jobs, removed_jobs = list(jobs), list(removed_jobs)
         applications, removed_applications = list(applications), list(removed_applications)
         windows, removed_windows, eras = list(windows), list(removed_windows), list(eras)
-        if not any((jobs, removed_jobs, applications, removed_applications, windows, removed_windows, renamed, eras)):
+        tokens, removed_tokens = list(access_tokens), list(removed_access_tokens)
+        beside = (applications, removed_applications, windows, removed_windows, tokens, removed_tokens)
+        if not any((jobs, removed_jobs, renamed, eras, *beside)):
             return
         await self._enter("apply")
         self._must_lead(term)
@@ -331,16 +337,20 @@ class MemoryStore:
         self.stored_jobs.update({job.key: job for job in jobs})
         self.stored_applications.update({state.name: state for state in applications})
         self.stored_windows.update({window.name: window for window in windows})
+        self.stored_access_tokens.update({token.name: token for token in tokens})
         for key in removed_jobs:
             self.stored_jobs.pop(key, None)
         for name in map(str, [*removed_jobs, *(job.key for job in jobs)]):
             self.damaged_jobs.pop(name, None)
         self._mended("applications", *removed_applications, *(state.name for state in applications))
         self._mended("windows", *removed_windows, *(window.name for window in windows))
+        self._mended("access_tokens", *removed_tokens, *(token.name for token in tokens))
         for name in removed_applications:
             self.stored_applications.pop(name, None)
         for name in removed_windows:
             self.stored_windows.pop(name, None)
+        for name in removed_tokens:
+            self.stored_access_tokens.pop(name, None)
         self._leave()
 
     def _carry_over(self, renamed: Mapping[JobKey, JobKey], jobs: Sequence[StoredJob]) -> None:
@@ -394,6 +404,11 @@ class MemoryStore:
         return [
             pause
             for pause in self._readable("pauses", self.stored_pauses, sorted(self.stored_pauses, reverse=True), damaged)
+    async def access_tokens(self, damaged: OnDamaged | None = None) -> Sequence[AccessToken]:
+        await self._enter("access_tokens")
+        stored = self.stored_access_tokens
+        return self._readable("access_tokens", stored, sorted(stored), damaged)
+
             if ending_after is None or (pause.ended_at is None and pause.until > ending_after)
         ]
 

@@ -9,7 +9,16 @@ from datetime import UTC, datetime, timedelta
 from reconciler.app.wiring import is_missing, opened_to_read
 from reconciler.core import views
 from reconciler.core.damage import PASSED_OVER, PAUSE, Damage, unheard
-from reconciler.core.model import ApplicationState, FreezeWindow, JobKey, Run, RunQuery, StoredJob, SyncReport
+from reconciler.core.model import (
+    AccessToken,
+    ApplicationState,
+    FreezeWindow,
+    JobKey,
+    Run,
+    RunQuery,
+    StoredJob,
+    SyncReport,
+)
 from reconciler.core.stops import Stoppages
 from reconciler.core.suggest import did_you_mean
 from reconciler.errors import NotFoundError
@@ -19,10 +28,25 @@ from reconciler.settings import Settings
 from reconciler.version import VERSION
 
 
-async def state(url: str) -> tuple[Sequence[StoredJob], Sequence[ApplicationState], Sequence[FreezeWindow]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """Everything that is declared, as the store has it."""
+
+    jobs: Sequence[StoredJob]
+    applications: Sequence[ApplicationState]
+    windows: Sequence[FreezeWindow]
+    access_tokens: Sequence[AccessToken]
+
+
+async def state(url: str) -> Declared:
     """Everything that is declared, as the store has it."""
     async with opened_to_read(url) as store:  # a sync writes anew what cannot be read, and so does the plan
-        return await store.jobs(unheard), await store.applications(unheard), await store.windows(unheard)
+        return Declared(
+            jobs=await store.jobs(unheard),
+            applications=await store.applications(unheard),
+            windows=await store.windows(unheard),
+            access_tokens=await store.access_tokens(unheard),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

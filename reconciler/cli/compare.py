@@ -17,7 +17,7 @@ from reconciler.app import reading, wiring
 from reconciler.cli.sources import Reading, read
 from reconciler.core import plan as planning
 from reconciler.core.desired import build
-from reconciler.core.model import ApplicationState, FreezeWindow, JobKey, Snapshot, StoredJob
+from reconciler.core.model import AccessToken, ApplicationState, FreezeWindow, JobKey, Snapshot, StoredJob
 from reconciler.core.plan import Plan
 from reconciler.core.plan_view import PlanView, Side, SideKind, plan_view
 from reconciler.errors import PathNotFoundError, SettingsError, SourceError
@@ -33,11 +33,13 @@ def with_store(settings: Settings, now: datetime) -> PlanView:
         StoreError: the store is away or refuses.
     """
     after = read(settings)
-    jobs, applications, windows = asyncio.run(reading.state(settings.store))
-    stored = {one.key: one for one in jobs}
-    states = {one.name: one for one in applications}
+    found = asyncio.run(reading.state(settings.store))
+    stored = {one.key: one for one in found.jobs}
+    states = {one.name: one for one in found.applications}
+    windows = {one.name: one for one in found.windows}
+    tokens = {one.name: one for one in found.access_tokens}
     named = wiring.named(settings)
-    made = _plan(settings, after, stored, states, {one.name: one for one in windows}, named)
+    made = _plan(settings, after, stored, states, windows, tokens, named)
     return plan_view(
         made,
         now,
@@ -66,6 +68,7 @@ def between(settings: Settings, from_: str, to: str | None, now: datetime) -> Pl
         {one.key: one for one in jobs},
         {one.name: one for one in states},
         before.desired.windows,
+        before.desired.tokens,
     )
     return plan_view(
         made,
@@ -87,9 +90,17 @@ def _plan(
     stored: Mapping[JobKey, StoredJob],
     states: Mapping[str, ApplicationState],
     windows: Mapping[str, FreezeWindow],
+    tokens: Mapping[str, AccessToken],
     named: str = "",
 ) -> Plan:
-    made = planning.diff(stored, after.desired, unread=after.snapshot.problems, applications=states, windows=windows)
+    made = planning.diff(
+        stored,
+        after.desired,
+        unread=after.snapshot.problems,
+        applications=states,
+        windows=windows,
+        tokens=tokens,
+    )
     return planning.brake(
         made,
         declares_nothing=not after.desired.applications,

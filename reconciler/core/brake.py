@@ -65,7 +65,10 @@ def brake(  # noqa: PLR0913 - what there is to weigh, and to say
     fault = "" if allow_prune else _fault(plan, len(counted), max_prune, declares_nothing=declares_nothing)
     if fault:
         reasons |= dict.fromkeys(counted, f"{fault}; {_releasing(source, revision)} lets them go")
-    return _keeping(plan, reasons, braked=bool(fault))
+    plan = _keeping(plan, reasons, braked=bool(fault))
+    if fault and declares_nothing and all(change.action is Action.REMOVE for change in plan.token_changes):
+        plan = replace(plan, token_changes=())  # an empty source says nothing about tokens either
+    return plan
 
 
 def _releasing(source: str, revision: str) -> str:

@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import takewhile
 
 from reconciler.core.brake import FOREIGN
-from reconciler.core.drift_beside import WINDOW
+from reconciler.core.drift_beside import ACCESS, WINDOW
 from reconciler.core.model import ApplicationState, SyncReport
 from reconciler.core.plural import plural
 
@@ -80,7 +80,7 @@ def source_fault(report: SyncReport) -> str:
 
 
 def _drifted(report: SyncReport, application: str) -> str:
-    ours = (one for one in report.drift if one.key.application == application and one.kind != WINDOW)
+    ours = (one for one in report.drift if one.key.application == application and one.kind not in (WINDOW, ACCESS))
     keys = sorted({one.name for one in ours if not one.put_back})
     return f"not as declared: {', '.join(keys)}" if keys else ""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
-from reconciler.core.model import Calendar, FreezeWindow, JobKey, Problem
+from reconciler.core.model import AccessToken, Calendar, FreezeWindow, JobKey, Problem
 from reconciler.core.yaml import Document, Place, field_name
 from schemas.annotations import RENAMED_FROM
 from schemas.api import ApiSpec
@@ -151,6 +151,30 @@ class DeclaredWindow:
         return self.window.file
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DeclaredToken:
+    """A valid access token.
+
+    Attributes:
+        pattern_places: where each of its ``applications`` stands; empty where none is written.
+    """
+
+    token: AccessToken
+    name_place: Place
+    digest_place: Place
+    pattern_places: tuple[Place, ...]
+
+    @property
+    def name(self) -> str:
+        """The token's name."""
+        return self.token.name
+
+    @property
+    def file(self) -> str:
+        """Where it is declared."""
+        return self.token.file
+
+
 class PatchFault(NamedTuple):
     """What is wrong with a patch: the path within its ``spec``, the place, and the message."""
 
@@ -224,6 +248,7 @@ class ParsedFile:
         apis: the valid ones, those within valid Applications included.
         calendars: the valid ones.
         windows: the valid freeze windows.
+        tokens: the valid access tokens.
         environments: the valid ones.
         flawed: documents with problems that can be attributed.
         problems: every problem, those of ``flawed`` included, by place.
@@ -235,6 +260,7 @@ class ParsedFile:
     apis: tuple[DeclaredApi, ...] = ()
     calendars: tuple[DeclaredCalendar, ...] = ()
     windows: tuple[DeclaredWindow, ...] = ()
+    tokens: tuple[DeclaredToken, ...] = ()
     environments: tuple[DeclaredEnvironment, ...] = ()
     flawed: tuple[Flawed, ...] = ()
     problems: tuple[Problem, ...] = ()

@@ -27,6 +27,7 @@ from reconciler.core.fields import (
     whole,
 )
 from reconciler.core.model import (
+    AccessToken,
     After,
     ApplicationState,
     Calendar,
@@ -40,6 +41,7 @@ from reconciler.core.model import (
     Rate,
     Retention,
     RetryPolicy,
+    Role,
     Schedule,
     StoredJob,
 )
@@ -186,6 +188,21 @@ def encode_window(window: FreezeWindow) -> Document:
         "description": window.description,
         "file": utf8(window.file),
         "line": window.line,
+    }
+
+
+def encode_token(token: AccessToken) -> Document:
+    """An access token, as a document."""
+    return {
+        "_id": token.name,
+        "role": token.role.value,
+        "applications": list(token.applications),
+        "expiresAt": token.expires_at,
+        "sha256": token.sha256,
+        "description": utf8(token.description),
+        "closed": utf8(token.closed),
+        "file": utf8(token.file),
+        "line": token.line,
     }
 
 
@@ -371,6 +388,26 @@ def decode_window(document: Document) -> FreezeWindow:
         applications=texts(document, "applications"),
         catch_up=text(document, "catchUp"),
         description=text(document, "description"),
+        file=text(document, "file"),
+        line=whole(document, "line"),
+    )
+
+
+@naming("access token")
+def decode_token(document: Document) -> AccessToken:
+    """Read an access token back.
+
+    Raises:
+        StoreError: naming it, where something is missing or of the wrong type.
+    """
+    return AccessToken(
+        name=text(document, "_id"),
+        role=Role(text(document, "role")),
+        applications=texts(document, "applications"),
+        expires_at=maybe(instant, document, "expiresAt"),
+        sha256=text(document, "sha256"),
+        description=text(document, "description"),
+        closed=text(document, "closed"),
         file=text(document, "file"),
         line=whole(document, "line"),
     )

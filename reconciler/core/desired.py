@@ -21,6 +21,7 @@ from reconciler.core.declared import (
 from reconciler.core.desired_calendars import FOLLOWED, Calendars
 from reconciler.core.desired_chains import chain_faults, declared_upstream
 from reconciler.core.desired_renames import rename_problems
+from reconciler.core.desired_tokens import tokens_together
 from reconciler.core.desired_windows import DesiredWindows, windows_together
 from reconciler.core.environments import (
     Choice,
@@ -36,7 +37,7 @@ from reconciler.core.environments import (
     told,
 )
 from reconciler.core.inherit import Inheritance, faults_alone
-from reconciler.core.model import Calendar, FreezeWindow, Job, JobKey, Problem
+from reconciler.core.model import AccessToken, Calendar, FreezeWindow, Job, JobKey, Problem
 from reconciler.core.resolved import Resolved, api_problem, resolve_api
 from reconciler.core.schedules import Fault
 from reconciler.core.suggest import did_you_mean, excerpt
@@ -58,6 +59,7 @@ class Desired:
         windows: the valid freeze windows, by name.
         held_windows: names of freeze windows with problems; what is stored of them stays.
         windows_unknown: a freeze window may be declared where nothing can be read: none is removed.
+        tokens: the access tokens by name, those with problems closed.
         renames: new key -> old key, as annotated, of ``jobs``.
         held_renames: the same of Apis that are held: what they would take over waits for them.
         environment: the chosen one; empty for none. Where it cannot be used, every Application is held.
@@ -73,6 +75,7 @@ class Desired:
     windows: Mapping[str, FreezeWindow] = field(default_factory=dict)
     held_windows: frozenset[str] = frozenset()
     windows_unknown: bool = False
+    tokens: Mapping[str, AccessToken] = field(default_factory=dict)
     renames: Mapping[JobKey, JobKey] = field(default_factory=dict)
     held_renames: Mapping[JobKey, JobKey] = field(default_factory=dict)
     environment: str = ""
@@ -238,6 +241,8 @@ class _Building:
             for problem in each.problems:
                 self._hold(key.application, problem)
         windows = self._windows()
+        declared_tokens = (each for file in self.files for each in file.tokens)
+        tokens = tokens_together(declared_tokens, self.faulty, self._names, self._hint)
         jobs = {key: each.job for key, each in self.resolved.items() if each.job is not None}
         if self.held:
             jobs = {key: job for key, job in jobs.items() if key.application not in self.held}
@@ -245,13 +250,14 @@ class _Building:
             jobs=jobs,
             applications=self.applications,
             held={name: _by_place(problems) for name, problems in sorted(self.held.items())},
-            problems=_by_place((*self.problems, *self.calendars.problems, *windows.problems)),
+            problems=_by_place((*self.problems, *self.calendars.problems, *windows.problems, *tokens.problems)),
             broken=frozenset(self.broken),
             resolved=self.resolved,
             calendars=self.calendars.valid,
             windows=windows.valid,
             held_windows=windows.held,
             windows_unknown=bool(self.unread),
+            tokens=tokens.tokens,
             renames={api.key: old for api, old in self.renamed if api.key in jobs},
             held_renames={api.key: old for api, old in self.renamed if api.key not in jobs},
             environment=environment,

@@ -1,4 +1,4 @@
-"""What stands in the store beside the jobs otherwise than it was declared: Applications and freeze windows.
+"""What stands in the store beside the jobs otherwise than it was declared: Applications, freeze windows, access tokens.
 
 These have no digest that would tell an edit from another declaration. So they are compared while the revision is the
 one that was synced last; under another one only what was left as it was then, and is declared just the same, counts.
@@ -11,14 +11,15 @@ from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from reconciler.core.applied import declared_state
-from reconciler.core.changes import RESOLVED, differences, flatten_window
+from reconciler.core.changes import RESOLVED, differences, flatten_token, flatten_window
 from reconciler.core.desired import Desired
 from reconciler.core.drift import SURPLUS
-from reconciler.core.model import ApplicationState, Drift, FreezeWindow, JobKey
+from reconciler.core.model import AccessToken, ApplicationState, Drift, FreezeWindow, JobKey
 from schemas.base import format_duration
 
 APPLICATION = "Application"
 WINDOW = "freeze window"
+ACCESS = "access token"
 
 _STORE = "store"
 
@@ -49,9 +50,11 @@ def found_beside(  # noqa: PLR0913 - what there is to compare
     *,
     applications: Mapping[str, ApplicationState],
     windows: Mapping[str, FreezeWindow],
+    tokens: Mapping[str, AccessToken],
     desired: Desired,
     damaged_applications: Mapping[str, str],
     damaged_windows: Mapping[str, str],
+    damaged_tokens: Mapping[str, str],
     same_revision: bool,
     left: Collection[Drift] = (),
     kept: Collection[str] = (),
@@ -61,9 +64,11 @@ def found_beside(  # noqa: PLR0913 - what there is to compare
     Args:
         applications: those that are stored and can be read, by name.
         windows: the same of freeze windows.
+        tokens: the same of access tokens.
         desired: what the manifests declare.
         damaged_applications: name -> why that record cannot be read.
         damaged_windows: the same of freeze windows.
+        damaged_tokens: the same of access tokens.
         same_revision: whether the store was last synced from exactly this revision.
         left: what the last sync found and left as it was.
         kept: jobs (``application/api``) that the last sync let stay undeclared; their Applications stay, too.
@@ -89,6 +94,16 @@ def found_beside(  # noqa: PLR0913 - what there is to compare
             staying=desired.held_windows,
             rewritten=desired.windows,
             unsure=desired.windows_unknown or bool(desired.broken),
+        ),
+        _Kind(
+            name=ACCESS,
+            stored={name: flatten_token(token) for name, token in tokens.items()},
+            declared={name: flatten_token(token) for name, token in desired.tokens.items() if not token.closed},
+            places={name: f"{token.file}:{token.line}" for name, token in desired.tokens.items()},
+            damaged=damaged_tokens,
+            staying={name for name, token in desired.tokens.items() if token.closed},
+            rewritten=desired.tokens,
+            unsure=bool(desired.broken),
         ),
     )
     return tuple(one for kind in kinds for one in _found(kind, same_revision=same_revision, left=left))

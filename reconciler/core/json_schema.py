@@ -9,13 +9,16 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, TypeAdapter
 
+from schemas.access_token import AccessToken
 from schemas.api import Api, ApiSpec
 from schemas.application import Application, ApplicationSpec
 from schemas.calendar import Calendar
 from schemas.environment import Environment
 from schemas.freeze_window import FreezeWindow
 
-_Manifest = Annotated[Application | Api | Calendar | FreezeWindow | Environment, Field(discriminator="kind")]
+_Manifest = Annotated[
+    Application | Api | Calendar | FreezeWindow | Environment | AccessToken, Field(discriminator="kind")
+]
 
 
 def manifest_schema() -> dict[str, Any]:
@@ -34,7 +37,7 @@ def manifest_schema() -> dict[str, Any]:
         "title": "Reconciler manifest",
         "description": "An Application; an Api of one: an HTTP call and the schedule on which it is made; "
         "a Calendar of days on which jobs do not run, or run alone; a FreezeWindow in which nothing is called; "
-        "an Environment in which some of it is different.",
+        "an Environment in which some of it is different; an AccessToken that lets somebody read or trigger.",
         "type": "object",
         **generated,
     }

@@ -19,6 +19,7 @@ from reconciler.core.declared import (
     DeclaredApplication,
     DeclaredCalendar,
     DeclaredEnvironment,
+    DeclaredToken,
     DeclaredWindow,
     Flawed,
     ParsedFile,
@@ -27,6 +28,7 @@ from reconciler.core.declared import (
     problem_at,
 )
 from reconciler.core.desired_calendars import declare_calendar, references
+from reconciler.core.desired_tokens import declare_token
 from reconciler.core.desired_windows import declare_window, window_faults
 from reconciler.core.model import JobKey, Problem
 from reconciler.core.patches import declare_environment
@@ -35,6 +37,7 @@ from reconciler.core.suggest import closest
 from reconciler.core.wording import describe, did_you_mean_choice, explain
 from reconciler.core.yaml import Document, Place, field_name, read
 from reconciler.core.yaml_values import MAX_PROBLEMS
+from schemas.access_token import AccessToken
 from schemas.annotations import RENAMED_FROM
 from schemas.api import Api
 from schemas.application import Application
@@ -45,7 +48,7 @@ from schemas.freeze_window import FreezeWindow
 
 __all__ = ["DeclaredApi", "DeclaredApplication", "Flawed", "ParsedFile", "parse"]
 
-Kind = Application | Api | Calendar | FreezeWindow | Environment
+Kind = Application | Api | Calendar | FreezeWindow | Environment | AccessToken
 
 _KINDS: Final[Mapping[str, type[Kind]]] = {
     "Application": Application,
@@ -53,6 +56,7 @@ _KINDS: Final[Mapping[str, type[Kind]]] = {
     "Calendar": Calendar,
     "FreezeWindow": FreezeWindow,
     "Environment": Environment,
+    "AccessToken": AccessToken,
 }
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 # With a fault in one of these it is not certain whose document it is.
@@ -86,6 +90,7 @@ class _Reading:
         self.apis: list[DeclaredApi] = []
         self.calendars: list[DeclaredCalendar] = []
         self.windows: list[DeclaredWindow] = []
+        self.tokens: list[DeclaredToken] = []
         self.environments: list[DeclaredEnvironment] = []
         self.flawed: list[Flawed] = []
         self.problems: list[Problem] = []
@@ -104,6 +109,8 @@ class _Reading:
             self.calendars.append(declare_calendar(manifest, document, self.file))
         elif isinstance(manifest, FreezeWindow):
             self.windows.append(declare_window(manifest, document, self.file))
+        elif isinstance(manifest, AccessToken):
+            self.tokens.append(declare_token(manifest, document, self.file))
         else:
             self.environments.append(declare_environment(manifest, document, self.file))
 
@@ -115,6 +122,7 @@ class _Reading:
             apis=tuple(self.apis),
             calendars=tuple(self.calendars),
             windows=tuple(self.windows),
+            tokens=tuple(self.tokens),
             environments=tuple(self.environments),
             flawed=tuple(self.flawed),
             problems=tuple(self.problems),

@@ -14,8 +14,9 @@ from reconciler.core.applied import application_states, eras_of, stored_jobs
 from reconciler.core.brake import DEFAULT_MAX_PRUNE, brake, prune_policies, taken_over, takeover_text
 from reconciler.core.changes import Action, Change, FieldChange, Kept, Plan, WindowChange, flatten, flatten_window
 from reconciler.core.desired import Desired
-from reconciler.core.model import ApplicationState, FreezeWindow, Job, JobKey, Problem, StoredJob
+from reconciler.core.model import AccessToken, ApplicationState, FreezeWindow, Job, JobKey, Problem, StoredJob
 from reconciler.core.plan_chains import without_circles
+from reconciler.core.token_changes import token_changes
 
 __all__ = [
     "DEFAULT_MAX_PRUNE",
@@ -47,6 +48,7 @@ def diff(
     unread: Iterable[Problem] = (),
     applications: Mapping[str, ApplicationState] | None = None,
     windows: Mapping[str, FreezeWindow] | None = None,
+    tokens: Mapping[str, AccessToken] | None = None,
 ) -> Plan:
     """Compare what is stored with what is declared.
 
@@ -56,6 +58,7 @@ def diff(
         unread: files of the source that could not be read at all.
         applications: the stored Applications; a broken file holds those that it declared.
         windows: the stored freeze windows, by name.
+        tokens: the stored access tokens, by name.
     """
     unread = tuple(unread)
     broken = desired.broken | {problem.file for problem in unread}
@@ -75,6 +78,7 @@ def diff(
         window_changes=window_changes,
         moved_windows=moved_windows,
         kept_windows=kept_windows,
+        token_changes=token_changes(tokens or {}, desired.tokens, broken),
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.core.changes import Action, FieldChange, Plan, WindowChange
+from reconciler.core.changes import Action, FieldChange, Plan, TokenChange, WindowChange
 from reconciler.core.instants import stamp
 from reconciler.core.model import Problem
 from reconciler.core.outlook import Instants, Outlook
@@ -29,6 +29,7 @@ def as_json(view: PlanView) -> dict[str, Any]:
         "runs": _outlook(view.outlook),
         "changes": [_change(each) for each in view.changes],
         "windows": [_window(each) for each in plan.window_changes],
+        "accessTokens": [_token(each) for each in plan.shown_tokens],
         "kept": [{"job": str(item.key), "reason": item.reason} for item in plan.kept],
         "keptWindows": list(plan.kept_windows),
         "braked": plan.braked,
@@ -73,6 +74,21 @@ def _window(change: WindowChange) -> dict[str, Any]:
         "name": change.window.name,
         "file": change.window.file,
         "line": change.window.line,
+        "fields": [_field(one) for one in change.fields],
+    }
+
+
+def _token(change: TokenChange) -> dict[str, Any]:
+    token = change.token
+    return {
+        "action": change.action.value,
+        "name": token.name,
+        "role": token.role.value,
+        "applications": list(token.applications),
+        "expiresAt": stamp(token.expires_at) if token.expires_at else None,
+        "closed": token.closed or None,
+        "file": token.file,
+        "line": token.line,
         "fields": [_field(one) for one in change.fields],
     }
 

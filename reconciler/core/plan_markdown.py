@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from reconciler.core.changes import Action, FieldChange, WindowChange
+from reconciler.core.changes import Action, FieldChange, TokenChange, WindowChange
 from reconciler.core.instants import absolute
 from reconciler.core.model import Job
 from reconciler.core.outlook import Instants, Outlook
@@ -19,6 +19,7 @@ from reconciler.core.plan_text import SIGNS, held_before, kept_texts, kept_windo
 from reconciler.core.plan_view import ChangeView, PlanView, Side, SideKind
 from reconciler.core.plural import plural
 from reconciler.core.timetable import words
+from reconciler.core.token_changes import described
 from reconciler.core.visible import visible_line
 
 MOST_CHARACTERS = 60_000  # GitHub takes 65,536
@@ -40,6 +41,7 @@ def as_markdown(view: PlanView) -> str:
     page.add_list("note", [code(text) for text in _notes(view)])
     page.add_blocks("job", [_row(each) for each in view.changes], head=_JOBS)
     page.add_blocks("freeze window", [_window_row(each) for each in view.plan.window_changes], head=_WINDOWS)
+    page.add_blocks("access token", [_token_row(each) for each in view.plan.shown_tokens], head=_TOKENS)
     page.add_blocks("field table", [table for each in view.changes if (table := _details(each))])
     return page.text()
 
@@ -87,6 +89,7 @@ class _Page:
 
 _JOBS = ("", "| | Job | Next run | Runs in the coming 24 h |", "| --- | --- | --- | --- |")
 _WINDOWS = ("", "| | Freeze window | What changes |", "| --- | --- | --- |")
+_TOKENS = ("", "| | Access token | What changes |", "| --- | --- | --- |")
 
 
 def code(text: str) -> str:
@@ -160,6 +163,13 @@ def _window_row(change: WindowChange) -> list[str]:
     fields = () if change.action is Action.REMOVE else change.fields
     said = "; ".join(f"{one.field} {_values(one, change.action)}" for one in fields)
     return [f"| {SIGNS[change.action]} {_VERBS[change.action]} | {code(change.window.name)} | {said} |"]
+
+
+def _token_row(change: TokenChange) -> list[str]:
+    said = "; ".join(f"{code(one.field)} {_values(one, change.action)}" for one in change.fields)
+    if change.action is not Action.CHANGE:
+        said = code(described(change.token))
+    return [f"| {SIGNS[change.action]} {_VERBS[change.action]} | {code(change.token.name)} | {said} |"]
 
 
 def _values(field: FieldChange, action: Action) -> str:

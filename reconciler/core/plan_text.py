@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from reconciler.core.changes import Action, FieldChange, Kept, Plan, WindowChange
+from reconciler.core.changes import Action, FieldChange, Kept, Plan, TokenChange, WindowChange
 from reconciler.core.instants import absolute, relative
 from reconciler.core.model import Job
 from reconciler.core.outlook import MOST_SLOTS, Instants, Outlook, total
 from reconciler.core.plan_view import ChangeView, PlanView, Side, SideKind, change_views
 from reconciler.core.plural import plural
 from reconciler.core.timetable import words
+from reconciler.core.token_changes import described
 
 SIGNS = {Action.ADD: "+", Action.CHANGE: "~", Action.REMOVE: "-", Action.RENAME: "→"}
 _STYLES = {Action.ADD: "green", Action.CHANGE: "yellow", Action.REMOVE: "red", Action.RENAME: "yellow"}
@@ -30,8 +31,8 @@ def summary(plan: Plan) -> str:
     counts += [(plan.count(Action.RENAME), "rename")] if plan.count(Action.RENAME) else []
     counts += [(plan.count(Action.REMOVE), "remove")]
     text = ", ".join(f"{count} to {verb}" for count, verb in counts)
-    windows = len(plan.window_changes)
-    return f"Plan: {text}; {plural(windows, 'freeze window')} to change" if windows else f"Plan: {text}"
+    beside = ((len(plan.window_changes), "freeze window"), (len(plan.shown_tokens), "access token"))
+    return "; ".join((f"Plan: {text}", *(f"{plural(count, noun)} to change" for count, noun in beside if count)))
 
 
 def lines(plan: Plan, now: datetime) -> Iterator[Line]:
@@ -70,6 +71,8 @@ def _lines(plan: Plan, changes: Iterable[ChangeView], now: datetime) -> Iterator
         yield from _change_lines(view, now)
     for window in plan.window_changes:
         yield from _window_lines(window)
+    for token in plan.shown_tokens:
+        yield from _token_lines(token)
     for text in kept_texts(plan.kept):
         yield "yellow", f"! {text}"
     for name in plan.kept_windows:
@@ -121,6 +124,14 @@ def _window_lines(change: WindowChange) -> Iterator[Line]:
     text = "; ".join(f"{one.field} {_field_text(one, change.action)}" for one in fields)
     name = f"{SIGNS[change.action]} freeze window {window.name}"
     yield _STYLES[change.action], f"{name}: {text}" if text else name
+    yield "", ""
+
+
+def _token_lines(change: TokenChange) -> Iterator[Line]:
+    name = f"{SIGNS[change.action]} access token {change.token.name}"
+    text = "; ".join(f"{one.field} {_field_text(one, change.action)}" for one in change.fields)
+    style = "red" if change.token.closed else _STYLES[change.action]
+    yield style, f"{name}: {text if change.action is Action.CHANGE else described(change.token)}"
     yield "", ""
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from reconciler.core.suggest import closest, did_you_mean, excerpt
+from schemas.access_token import AccessToken, AccessTokenSpec
 from schemas.api import Api, ApiMetadata, ApiSpec, InlineApi
 from schemas.application import Application, ApplicationSpec, Defaults, Limits
 from schemas.base import Metadata
@@ -67,6 +68,7 @@ _HOMES: Final[Mapping[type[BaseModel], Sequence[tuple[str, type[BaseModel]]]]] =
     ),
     FreezeWindow: (("spec", FreezeWindowSpec), ("metadata", Metadata)),
     Calendar: (("spec", CalendarSpec), ("metadata", Metadata)),
+    AccessToken: (("spec", AccessTokenSpec), ("metadata", Metadata)),
     Environment: (
         ("spec", EnvironmentSpec),
         ("an entry of spec.patches", Patch),

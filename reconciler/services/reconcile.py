@@ -16,8 +16,9 @@ from reconciler.core import drift as drifting
 from reconciler.core import plan as planning
 from reconciler.core.brake import UNKNOWN
 from reconciler.core.desired import Desired
-from reconciler.core.drift_beside import APPLICATION, WINDOW, found_beside
+from reconciler.core.drift_beside import ACCESS, APPLICATION, WINDOW, found_beside
 from reconciler.core.model import (
+    AccessToken,
     ApplicationState,
     Commit,
     Drift,
@@ -29,6 +30,7 @@ from reconciler.core.model import (
 )
 from reconciler.core.plan import Action, Plan, held_text
 from reconciler.core.plan_text import kept_texts
+from reconciler.core.token_changes import notes
 from reconciler.errors import SourceError, UnsafePlanError
 from reconciler.ports import Clock, Source, Store
 from reconciler.services.declarations import Declarations
@@ -115,6 +117,12 @@ class Reconciliation:
     def windows(self) -> Collection[FreezeWindow]:
         """Every stored freeze window, without asking the store."""
         return self._state.windows.values()
+
+    @property
+    def access_tokens(self) -> Collection[AccessToken] | None:
+        """Every stored access token, without asking the store; ``None`` until it was asked once."""
+        tokens = self._state.access_tokens
+        return None if tokens is None else tokens.values()
 
     @property
     def reports(self) -> Sequence[SyncReport]:
@@ -225,9 +233,11 @@ class Reconciliation:
         beside = found_beside(
             applications=self._state.applications,
             windows=self._state.windows,
+            tokens=self._state.access_tokens or {},
             desired=desired,
             damaged_applications=damaged["applications"],
             damaged_windows=damaged["windows"],
+            damaged_tokens=damaged["access_tokens"],
             same_revision=same,
             left=[one for one in last.drift if not one.put_back] if last is not None else (),
             kept=kept,
@@ -241,6 +251,8 @@ class Reconciliation:
 
         def is_left(one: Drift) -> bool:
             held = one.kind == JOB and one.where == "store" and one.key.application in plan.held
+            if one.kind == ACCESS:
+                return False  # what somebody has opened by hand is closed whatever else is left
             return not self._options.self_heal or held or (one.declared is None and one.name in stays)
 
         return tuple(replace(one, put_back=False) if is_left(one) else one for one in drift)
@@ -254,6 +266,7 @@ class Reconciliation:
             unread=self._declarations.unread,
             applications=self._state.applications,
             windows=self._state.windows,
+            tokens=self._state.access_tokens or {},
         )
         return planning.brake(
             made if self._options.self_heal else planning.leaving(made, edited, self._state.jobs, left),
@@ -300,6 +313,8 @@ class Reconciliation:
             removed_applications=[*(name for name in gone if name not in left), *_names(strays, APPLICATION)],
             windows=plan.windows,
             removed_windows=(*plan.removed_windows, *_names(strays, WINDOW)),
+            access_tokens=[change.after for change in plan.token_changes if change.after is not None],
+            removed_access_tokens=[change.token.name for change in plan.token_changes if change.after is None],
             renamed=plan.renamed,
             eras=planning.eras_of(plan, revision=revision, now=now),
         )
@@ -382,7 +397,12 @@ class Reconciliation:
             kept=tuple(str(item.key) for item in plan.kept),
             kept_reasons=tuple(kept_texts(item for item in plan.kept if item.reason != held_text(item.key))),
             commit=snapshot.commit,
-            notes=(*snapshot.notes, *self._allowed(snapshot.revision, plan), *self._passed_over()),
+            notes=(
+                *snapshot.notes,
+                *self._allowed(snapshot.revision, plan),
+                *self._passed_over(),
+                *notes(plan.token_changes),
+            ),
             drift=drift,
             environment=self._options.environment or "",
         )

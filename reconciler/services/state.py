@@ -9,9 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from reconciler.core.desired import Desired
-from reconciler.core.model import ApplicationState, Era, FreezeWindow, Job, JobKey, StoredJob, SyncReport
+from reconciler.core.desired_tokens import closed_token
+from reconciler.core.model import AccessToken, ApplicationState, Era, FreezeWindow, Job, JobKey, StoredJob, SyncReport
 from reconciler.ports import Store
 
+UNREADABLE = "its record cannot be read"
+_KINDS = ("jobs", "applications", "windows", "access_tokens", "syncs")
 REPORTS_LOOKED_AT = 20  # to find the last revision behind syncs that could not read the source
 
 
@@ -26,6 +29,8 @@ class Writing:
     removed_applications: Sequence[str] = ()
     windows: Sequence[FreezeWindow] = ()
     removed_windows: Sequence[str] = ()
+    access_tokens: Sequence[AccessToken] = ()
+    removed_access_tokens: Sequence[str] = ()
     renamed: Mapping[JobKey, JobKey] = field(default_factory=dict)
     eras: Sequence[Era] = ()
 
@@ -39,15 +44,18 @@ class Writing:
                 self.removed_applications,
                 self.windows,
                 self.removed_windows,
+                self.access_tokens,
+                self.removed_access_tokens,
             )
         )
 
 
 class State:
-    """The jobs, Applications and windows that are stored, and the newest sync reports.
+    """The jobs, Applications, windows and access tokens that are stored, and the newest sync reports.
 
     Attributes:
-        damaged: by kind (``jobs``, ``applications``, ``windows``, ``syncs``) the records that cannot be read, and why.
+        access_tokens: by name; ``None`` until they have been read. One whose record cannot be read is closed.
+        damaged: by kind (``jobs``, ``access_tokens``, …) the records that cannot be read, and why.
         reports: newest first.
     """
 
@@ -59,6 +67,7 @@ class State:
         self.jobs: dict[JobKey, StoredJob] = {}
         self.applications: dict[str, ApplicationState] = {}
         self.windows: dict[str, FreezeWindow] = {}
+        self.access_tokens: dict[str, AccessToken] | None = None
         self.damaged: dict[str, dict[str, str]] = {}
         self.reports: list[SyncReport] = []
         self._newest = ""  # the id of the newest report, whether it can be read or not
@@ -83,15 +92,18 @@ class State:
         """Read what is stored: at first, whenever somebody else has synced, and when told; whether it was read."""
         if not (anew or await self.is_behind()):
             return False
-        damaged: dict[str, dict[str, str]] = {"jobs": {}, "applications": {}, "windows": {}, "syncs": {}}
+        damaged: dict[str, dict[str, str]] = {kind: {} for kind in _KINDS}
         stored = await self._store.jobs(damaged["jobs"].__setitem__)
         applications = await self._store.applications(damaged["applications"].__setitem__)
         windows = await self._store.windows(damaged["windows"].__setitem__)
+        tokens = await self._store.access_tokens(damaged["access_tokens"].__setitem__)
         self.reports = list(await self._store.syncs(REPORTS_LOOKED_AT, damaged=damaged["syncs"].__setitem__))
         self._newest = max([*(report.id for report in self.reports), *damaged["syncs"]], default="")
         self.damaged = damaged
         self.applications = {state.name: state for state in applications}
         self.windows = {window.name: window for window in windows}
+        self.access_tokens = {name: closed_token(name, UNREADABLE) for name in damaged["access_tokens"]}
+        self.access_tokens |= {token.name: token for token in tokens}
         self.jobs = {one.key: one for one in stored}
         self._loaded, self._shared = True, False
         return True
@@ -105,6 +117,8 @@ class State:
             removed_applications=writing.removed_applications,
             windows=writing.windows,
             removed_windows=writing.removed_windows,
+            access_tokens=writing.access_tokens,
+            removed_access_tokens=writing.removed_access_tokens,
             renamed=writing.renamed,
             eras=writing.eras,
             term=term,
@@ -118,6 +132,10 @@ class State:
         self.jobs |= {stored.key: stored for stored in writing.jobs}
         self.applications |= {state.name: state for state in writing.applications}
         self.windows |= {window.name: window for window in writing.windows}
+        gone = frozenset(writing.removed_access_tokens)
+        left = {name: token for name, token in (self.access_tokens or {}).items() if name not in gone}
+        self.access_tokens = left | {token.name: token for token in writing.access_tokens}
+        self._mended("access_tokens", (*gone, *(token.name for token in writing.access_tokens)))
         self._mended("jobs", (*writing.removed_records, *(str(stored.key) for stored in writing.jobs)))
         self._mended("applications", (*writing.removed_applications, *(state.name for state in writing.applications)))
         self._mended("windows", (*writing.removed_windows, *(window.name for window in writing.windows)))

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from reconciler.core.model import (
+    AccessToken,
     After,
     ApplicationState,
     Attempt,
@@ -25,6 +26,7 @@ from reconciler.core.model import (
     Rate,
     Retention,
     RetryPolicy,
+    Role,
     Run,
     Schedule,
     StoredJob,
@@ -137,6 +139,21 @@ def full_window(name: str = "easter") -> FreezeWindow:
         catch_up="latest",
         description="Nothing over the weekend ☃",
         file="windows ☃.yaml",
+        line=3,
+    )
+
+
+def full_token(name: str = "oncall") -> AccessToken:
+    """An access token with no field left at its default."""
+    return AccessToken(
+        name=name,
+        role=Role.OPERATOR,
+        applications=("billing", "crm-*"),
+        expires_at=START + timedelta(days=90, milliseconds=5),
+        sha256="0123456789abcdef" * 4,
+        description="For whoever is on call ☃",
+        closed="its manifest has problems",
+        file="tokens ☃.yaml",
         line=3,
     )
 

@@ -9,14 +9,15 @@ import pytest
 from reconciler.core.declared_records import encode_job
 from reconciler.core.records import SALVAGED, encode_pause
 from reconciler.errors import StoreError
-from tests.contract.samples import full_application, full_window, pause_of, report_of
+from tests.contract.samples import full_application, full_token, full_window, pause_of, report_of
 from tests.fakes import START, stored_job
 
 
 async def filled(another):
     """A store with one record of each kind."""
     store = await another()
-    await store.apply(jobs=[stored_job("a/b")], applications=[full_application()], windows=[full_window()])
+    await store.apply(jobs=[stored_job("a/b")], applications=[full_application()])
+    await store.apply(windows=[full_window()], access_tokens=[full_token()])
     await store.pause(pause_of("1"))
     await store.record(report_of(1))
     return store
@@ -26,12 +27,13 @@ def verbs(store):
     return {
         "applications": (full_application().name, store.applications),
         "windows": (full_window().name, store.windows),
+        "access_tokens": (full_token().name, store.access_tokens),
         "syncs": (report_of(1).id, lambda *told: store.syncs(9, damaged=told[0] if told else None)),
         "pauses": ("1", lambda *told: store.pauses(damaged=told[0] if told else None)),
     }
 
 
-@pytest.mark.parametrize("kind", ["applications", "windows", "syncs", "pauses"])
+@pytest.mark.parametrize("kind", ["applications", "windows", "access_tokens", "syncs", "pauses"])
 async def test_a_record_that_was_emptied_is_told_and_passed_over_or_else_an_error(another, write_by_hand, kind):
     store = await filled(another)
     name, read = verbs(store)[kind]
@@ -50,11 +52,12 @@ async def test_what_is_written_over_a_damaged_record_mends_it(another, write_by_
     store = await filled(another)
     for kind, (name, _) in verbs(store).items():
         write_by_hand(kind, name, {"_id": name})
-    await store.apply(applications=[full_application()], windows=[full_window()])
+    await store.apply(applications=[full_application()], windows=[full_window()], access_tokens=[full_token()])
     await store.pause(pause_of("1"))
     await store.record(report_of(1))
     assert list(await store.applications()) == [full_application()]
     assert list(await store.windows()) == [full_window()]
+    assert list(await store.access_tokens()) == [full_token()]
     assert list(await store.pauses()) == [pause_of("1")]
     assert list(await store.syncs(9)) == [report_of(1)]
 

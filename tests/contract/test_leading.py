@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.core.model import JobKey, Outcome
 from reconciler.errors import DeposedError
-from tests.contract.samples import claim_of, ended, full_application, full_window
+from tests.contract.samples import claim_of, ended, full_application, full_token, full_window
 from tests.fakes import START, FakeClock, MemoryStore, stored_job
 
 LONG = timedelta(hours=1)
@@ -301,12 +301,13 @@ async def test_what_is_applied_under_an_older_term_is_refused_and_nothing_is_wri
         "removed_jobs": [JobKey("a", "old")],
         "applications": [full_application()],
         "windows": [full_window()],
+        "access_tokens": [full_token()],
         "renamed": {JobKey("a", "old"): JobKey("a", "new")},
     }
     with pytest.raises(DeposedError):
         await store.apply(**change, term=1)
     assert list(await store.jobs()) == [stored_job("a/old")]
-    assert list(await store.applications()) == list(await store.windows()) == []
+    assert list(await store.applications()) == list(await store.windows()) == list(await store.access_tokens()) == []
     assert (await store.unfinished())[0].key == JobKey("a", "old")
     await store.apply(**change, term=2)
     assert list(await store.jobs()) == [stored_job("a/new")]

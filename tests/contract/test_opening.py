@@ -38,6 +38,7 @@ VERBS = [
     lambda store: store.apply(renamed={JobKey("a", "b"): JobKey("a", "c")}),
     lambda store: store.jobs(lambda name, why: None),
     lambda store: store.windows(),
+    lambda store: store.access_tokens(),
     lambda store: store.pause(pause_of("1")),
     lambda store: store.pauses(),
     lambda store: store.pauses(ending_after=START),

@@ -45,6 +45,7 @@ from reconciler.core.fencing import standing
 from reconciler.core.fields import Document, attempt
 from reconciler.core.known_jobs import KnownJobs
 from reconciler.core.model import (
+    AccessToken,
     ApplicationState,
     Era,
     FreezeWindow,
@@ -178,11 +179,13 @@ class MongoStore:
         removed_applications: Iterable[str] = (),
         windows: Iterable[FreezeWindow] = (),
         removed_windows: Iterable[str] = (),
+        access_tokens: Iterable[AccessToken] = (),
+        removed_access_tokens: Iterable[str] = (),
         renamed: Mapping[JobKey, JobKey] | None = None,
         eras: Iterable[Era] = (),
         term: int | None = None,
     ) -> None:
-        """Carry runs over, write these jobs, Applications and windows whole, and remove those.
+        """Carry runs over, write these jobs, Applications, windows and access tokens whole, and remove those.
 
         With a term, the lease is written first, on the condition that nobody has led after it. The writes that follow
         are looked at no more: of a process that is stopped right between, some may come after its successor's first.
@@ -203,6 +206,8 @@ class MongoStore:
             await self._carry_over(renamed, mark)
         await self._bulk("eras", [addition(declared.encode_era(era), mark) for era in eras])
         await self._bulk("applications", [replacement(declared.encode_application(state)) for state in applications])
+        await self._bulk("access_tokens", [replacement(declared.encode_token(token)) for token in access_tokens])
+        await self._bulk("access_tokens", removals(removed_access_tokens))
         await self._bulk("windows", [replacement(declared.encode_window(window)) for window in windows])
         await self._bulk("jobs", [replacement(declared.encode_job(stored)) for stored in jobs])
         await self._bulk("jobs", removals(map(str, removed_jobs)))
@@ -261,6 +266,10 @@ class MongoStore:
         if damaged is not None and ending_after is not None:  # also those of which it cannot be told
             condition = {"$or": [condition, *UNTELLABLE]}
         salvaged: list[Pause | None] = []
+
+    async def access_tokens(self, damaged: OnDamaged | None = None) -> Sequence[AccessToken]:
+        """Every access token, ordered by name; those that cannot be read are told to ``damaged``."""
+        return await self._find("access_tokens", {}, declared.decode_token, sort=[("_id", 1)], damaged=damaged)
 
         def decode(document: Document) -> Pause:
             try:

@@ -37,6 +37,7 @@ from reconciler.core.fencing import standing
 from reconciler.core.fields import Document
 from reconciler.core.known_jobs import KnownJobs
 from reconciler.core.model import (
+    AccessToken,
     ApplicationState,
     Era,
     FreezeWindow,
@@ -231,10 +232,12 @@ class SqliteStore:
         windows: Iterable[FreezeWindow] = (),
         removed_windows: Iterable[str] = (),
         renamed: Mapping[JobKey, JobKey] | None = None,
+        access_tokens: Iterable[AccessToken] = (),
+        removed_access_tokens: Iterable[str] = (),
         eras: Iterable[Era] = (),
         term: int | None = None,
     ) -> None:
-        """Carry runs over, write these jobs, Applications and windows whole, and remove those, in one transaction.
+        """Carry runs over, write what is given whole, and remove the rest that is named, in one transaction.
 
         Raises:
             DeposedError: somebody has led after this term; nothing was written.
@@ -247,6 +250,8 @@ class SqliteStore:
             windows=list(windows),
             removed_windows=list(removed_windows),
             renamed=dict(renamed or {}),
+            access_tokens=list(access_tokens),
+            removed_access_tokens=list(removed_access_tokens),
             eras=list(eras),
         )
 
@@ -280,6 +285,11 @@ class SqliteStore:
         self, *, ending_after: datetime | None = None, damaged: OnDamaged | None = None
     ) -> Sequence[Pause]:
         """The pauses, newest first; those still open at an instant where one is given.
+    async def access_tokens(self, damaged: OnDamaged | None = None) -> Sequence[AccessToken]:
+        """Every access token, ordered by name; those that cannot be read are told to ``damaged``."""
+        sql = "SELECT id, document FROM access_tokens ORDER BY id"
+        return await self._read_each(declared.decode_token, sql, damaged=damaged)
+
 
         Of one that cannot be read, which is told to ``damaged``, the columns still say what is paused and until when.
         """

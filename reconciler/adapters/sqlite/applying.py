@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from reconciler.adapters.sqlite.rows import row, stamp
 from reconciler.core import declared_records as declared
-from reconciler.core.model import ApplicationState, Era, FreezeWindow, JobKey, StoredJob
+from reconciler.core.model import AccessToken, ApplicationState, Era, FreezeWindow, JobKey, StoredJob
 from reconciler.core.renames import carried_by
 
 # A document that somebody has broken by hand stays as it is; the column decides whose run it is.
@@ -45,6 +45,8 @@ class Applied:
     removed_applications: Sequence[str] = ()
     windows: Sequence[FreezeWindow] = ()
     removed_windows: Sequence[str] = ()
+    access_tokens: Sequence[AccessToken] = ()
+    removed_access_tokens: Sequence[str] = ()
     renamed: Mapping[JobKey, JobKey] = field(default_factory=dict)
     eras: Sequence[Era] = ()
 
@@ -57,6 +59,8 @@ class Applied:
                 self.removed_applications,
                 self.windows,
                 self.removed_windows,
+                self.access_tokens,
+                self.removed_access_tokens,
                 self.renamed,
                 self.eras,
             )
@@ -70,9 +74,11 @@ class Applied:
         many("INSERT OR IGNORE INTO eras VALUES (:_id, :job, :begin, :document)", (_era(e, mark) for e in self.eras))
         many(_replacing("applications"), (row(declared.encode_application(state)) for state in self.applications))
         many(_replacing("windows"), (row(declared.encode_window(window)) for window in self.windows))
+        many(_replacing("access_tokens"), (row(declared.encode_token(token)) for token in self.access_tokens))
         many(_replacing("jobs"), (row(declared.encode_job(stored)) for stored in self.jobs))
         _remove(connection, "jobs", map(str, self.removed_jobs))
         _remove(connection, "windows", self.removed_windows)
+        _remove(connection, "access_tokens", self.removed_access_tokens)
         _remove(connection, "applications", self.removed_applications)
 
     def _carry_over(self, connection: sqlite3.Connection, mark: str | None) -> None:

@@ -42,6 +42,7 @@ _VERSIONS: tuple[tuple[str, ...], ...] = (
                expires_ms INTEGER NOT NULL, span_ms INTEGER NOT NULL, document TEXT NOT NULL)""",
         "CREATE TABLE eras (id TEXT PRIMARY KEY, job TEXT NOT NULL, begin TEXT NOT NULL, document TEXT NOT NULL)",
         "CREATE INDEX eras_by_job ON eras (job, begin)",
+        "CREATE TABLE access_tokens (id TEXT PRIMARY KEY, document TEXT NOT NULL)",
     ),
 )
 

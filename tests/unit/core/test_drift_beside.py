@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from reconciler.core.drift import SURPLUS
-from reconciler.core.drift_beside import APPLICATION, WINDOW, flatten_application, found_beside
-from reconciler.core.model import Drift, FreezeWindow, JobKey, Retention, Schedule
+from reconciler.core.drift_beside import ACCESS, APPLICATION, WINDOW, flatten_application, found_beside
+from reconciler.core.model import AccessToken, Drift, FreezeWindow, JobKey, Retention, Role, Schedule
 from tests.unit.core.plans import application, declared, states
 
 DESIRED = declared(a=application("a", "one"))
@@ -15,11 +15,12 @@ KNOWN = states(DESIRED)
 FREEZE = FreezeWindow(
     name="w", mode="deny", start=Schedule(declared="@yearly", cron="0 0 1 1 *"), duration=timedelta(1), file="w.yaml"
 )
+KINDS = ("applications", "windows", "tokens")
 FROZEN = replace(DESIRED, windows={"w": FREEZE})
 
 
 def found(applications=KNOWN, windows=None, desired=DESIRED, **more):
-    given = {"same_revision": True, "damaged_applications": {}, "damaged_windows": {}} | more
+    given = {"same_revision": True, "tokens": {}} | {f"damaged_{kind}": {} for kind in KINDS} | more
     return found_beside(applications=applications, windows=windows or {}, desired=desired, **given)
 
 
@@ -110,3 +111,27 @@ def test_what_was_left_as_it_was_is_told_again_under_another_revision_until_it_i
     assert len(found(windows=edited, desired=FROZEN, same_revision=False, left=left)) == 1
     other = replace(DESIRED, windows={"w": replace(FREEZE, duration=timedelta(2))})
     assert found(windows=edited, desired=other, same_revision=False, left=left) == ()
+
+
+TOKEN_OF_ONE = AccessToken(name="t", role=Role.VIEWER, sha256="ab" * 32, file="t.yaml")
+
+
+def test_an_access_token_that_somebody_has_raised_is_told_without_its_digest():
+    desired = replace(DESIRED, tokens={"t": TOKEN_OF_ONE})
+    raised = replace(TOKEN_OF_ONE, role=Role.ADMIN, sha256="cd" * 32)
+    role, fingerprint = found(tokens={"t": raised}, desired=desired)
+    assert role == drift(ACCESS, "t", field="role", found="admin", declared="viewer")
+    assert (fingerprint.field, len(fingerprint.found)) == ("fingerprint", 8)
+    assert found(tokens={"t": TOKEN_OF_ONE}, desired=desired) == ()
+
+
+def test_an_access_token_that_nobody_declared_is_told():
+    assert found(tokens={"t": TOKEN_OF_ONE}) == (drift(ACCESS, "t", found=SURPLUS),)
+
+
+def test_an_access_token_that_cannot_be_read_is_told_and_one_that_is_closed_is_not_compared():
+    closed = replace(DESIRED, tokens={"t": replace(TOKEN_OF_ONE, closed="its manifest has problems")})
+    assert found(tokens={"t": TOKEN_OF_ONE}, desired=closed) == ()
+    open_one = replace(DESIRED, tokens={"t": TOKEN_OF_ONE})
+    (one,) = found(desired=open_one, damaged_tokens={"t": "role is missing"})
+    assert one == drift(ACCESS, "t", found="role is missing", declared="t.yaml:1")

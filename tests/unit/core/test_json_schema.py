@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from reconciler.core.json_schema import manifest_schema
 from reconciler.core.manifests import parse
 from reconciler.core.yaml import read
+from schemas.access_token import AccessToken, AccessTokenSpec
 from schemas.api import Api, InlineApi, Policies
 from schemas.application import Application, Defaults, History, Limits
 from schemas.calendar import Calendar, CalendarSpec, Range
@@ -49,7 +50,7 @@ def test_it_is_a_schema():
     "model",
     [
         *(Api, Application, InlineApi, Policies, Defaults, Limits, Request, Expect, Retry, Cron, Every, At, Frequency),
-        *(Environment, EnvironmentSpec, Patch, FreezeWindow, FreezeWindowSpec),
+        *(AccessToken, AccessTokenSpec, Environment, EnvironmentSpec, Patch, FreezeWindow, FreezeWindowSpec),
         *(Calendar, CalendarSpec, Range, History, After, Following),
         *(CronOnDays, EveryOnDays, AtOnDays, FrequencyOnDays),
     ],
@@ -125,6 +126,10 @@ def window(**spec: object) -> dict[str, object]:
     return HEAD | {"kind": "FreezeWindow", "spec": {"start": "@daily", "duration": "1h"} | spec}
 
 
+def token(**spec: object) -> dict[str, object]:
+    return HEAD | {"kind": "AccessToken", "spec": {"role": "viewer", "sha256": "0" * 64} | spec}
+
+
 def environment(*patches: object) -> dict[str, object]:
     return HEAD | {"kind": "Environment", "spec": {"patches": list(patches)}}
 
@@ -146,6 +151,8 @@ def annotated(kind: str, **annotations: str) -> dict[str, object]:
         environment(
             {"application": "a", "api": "b*", "spec": {"schedule": {"timeZone": "UTC"}, "request": {"query": None}}}
         ),
+        token(),
+        token(role="admin", applications=["a", "b-*"], expiresAt="2027-01-01"),
         annotated("Application", prune="never"),
         annotated("Api", renamed_from="a/b"),
         HEAD
@@ -159,6 +166,10 @@ def test_the_other_kinds_are_valid_by_the_schema(document):
 @pytest.mark.parametrize(
     "document",
     [
+        token(role="root"),
+        token(sha256="rct_x"),
+        token(sha256=None),
+        token(applications=[]),
         window(mode="block"),
         window(duration=5),
         window(applications=[]),

@@ -93,7 +93,7 @@ DNS = "a name is a DNS label: lower-case letters, digits and dashes between them
 FORMS = "a schedule is a cron string, or a mapping with exactly one of cron, every, at, frequency, after"
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS"
 OWNED = "this header is set by the reconciler itself and cannot be declared"
-KINDS = "must be Application, Api, Calendar, FreezeWindow or Environment"
+KINDS = "must be Application, Api, Calendar, FreezeWindow, Environment or AccessToken"
 REQUIRED = "this field is required"
 PARAMETER = "must be a string, a number, true or false, or a list of these"
 

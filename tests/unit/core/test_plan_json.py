@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from reconciler.core import plan as planning
-from reconciler.core.model import FreezeWindow, Problem, Schedule
+from reconciler.core.model import AccessToken, FreezeWindow, Problem, Role, Schedule
 from reconciler.core.plan_json import FORMAT, as_json
 from reconciler.core.plan_view import Side, SideKind
 from tests.unit.core.plans import application, declared, stored, view
@@ -16,12 +16,13 @@ PAGE = Path(__file__).parents[3] / "docs" / "plan.md"
 MAIN = Side(kind=SideKind.SOURCE, name="main", revision="0123456789abcdef")
 # Shapes that come again, which the document tells where they come first.
 SAID_ELSEWHERE = re.compile(
-    r"changes\[\]\.runs\.\w+\.|runs\.vanish\.|windows\[\]\.fields\[\]\.|held\[\]\.problems\[\]\."
+    r"changes\[\]\.runs\.\w+\.|runs\.vanish\.|(windows|accessTokens)\[\]\.fields\[\]\.|held\[\]\.problems\[\]\."
 )
 PROBLEM = Problem(file="b.yaml", line=3, column=5, field="spec", message="is wrong")
 WINDOW = FreezeWindow(
     name="w", mode="deny", start=Schedule(declared="@yearly", cron="0 0 1 1 *"), duration=timedelta(days=9)
 )
+TOKEN = AccessToken(name="t", role=Role.VIEWER, sha256="ab" * 32)
 
 
 def everything():
@@ -31,8 +32,8 @@ def everything():
         a=application("a", "one", "two").replace("0 2 * * *", "0 3 * * *", 1),
         b=application("b", "one").replace("0 2", "0 99"),
     )
-    plan = planning.diff(known, replace(after, windows={"w": WINDOW}, held_windows=frozenset({"v"})),
-                         windows={"v": replace(WINDOW, name="v")})  # fmt: skip
+    after = replace(after, windows={"w": WINDOW}, held_windows=frozenset({"v"}), tokens={"t": TOKEN})
+    plan = planning.diff(known, after, windows={"v": replace(WINDOW, name="v")})
     return as_json(
         view(plan, before=MAIN, problems=after.problems, problems_before=(), held_before=["c"], environment="staging")
     )
