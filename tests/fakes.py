@@ -490,6 +490,13 @@ class MemoryStore:
                 self.stored_runs[run.id] = run
         self._leave()
 
+    async def release(self, runs: Sequence[Run]) -> None:
+        await self._enter("release")
+        for run in runs:
+            if self.stored_runs.get(run.id) == run:
+                del self.stored_runs[run.id]
+        self._leave()
+
     async def run_ids(self, since: datetime) -> frozenset[str]:
         await self._enter("run_ids")
         return frozenset(run.id for run in self.stored_runs.values() if run.slot >= since)

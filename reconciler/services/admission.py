@@ -272,6 +272,11 @@ class Admission:
             self._roster.add(underway)
         self.claims.extend([underway])
 
+    @property
+    def is_looked_after(self) -> bool:
+        """Whether somebody finds slots again that are not taken on."""
+        return self._late is not None
+
     # What becomes of claims
 
     def leave(self, underway: Underway) -> None:

@@ -15,11 +15,12 @@ from typing import Any
 
 from reconciler.core.arrears import Fate
 from reconciler.core.model import Attempt, Cause, JobKey, Outcome, Overrides, Run, Stop, StoredJob
+from reconciler.core.redaction import Redactor
 from reconciler.core.runs import ended
 from reconciler.errors import NotFoundError, StoreError
 from reconciler.ports import Caller, Clock, Store
 from reconciler.services.admission import NEVER, Admission
-from reconciler.services.attempts import Attempts, Ending, Underway
+from reconciler.services.attempts import Attempts, Ending, Prepare, Underway, as_declared
 from reconciler.services.journal import Journal, Observer
 from reconciler.services.names import Names
 from reconciler.services.roster import Roster
@@ -53,6 +54,7 @@ class Runner:
             and nothing that was claimed for one is sent. 0 where there is no lease to be had.
         late: told from which slot on there are slots without a record; see ``services.arrears``. ``None`` where nobody
             looks for them.
+        prepare, redactor: see ``services.attempts``.
     """
 
     def __init__(  # noqa: PLR0913 - named where it is wired
@@ -69,6 +71,8 @@ class Runner:
         successor: Callable[[JobKey], JobKey] = lambda key: key,
         term: Callable[[], int | None] = lambda: 0,
         late: Callable[[datetime], None] | None = None,
+        prepare: Prepare = as_declared,
+        redactor: Redactor | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -76,7 +80,7 @@ class Runner:
         self._stopped = stopped
         self._term = term
         self._turns = Turns(clock, max_in_flight)
-        self._attempts = Attempts(caller, clock, self._turns, term)
+        self._attempts = Attempts(caller, clock, self._turns, term, prepare=prepare, redactor=redactor)
         self._roster = Roster()
         names = Names(jobs, successor)
         self._journal = Journal(store, clock, observer, lambda: self._turns.crowded, names.named)
@@ -103,6 +107,7 @@ class Runner:
             won=self._won,
         )
         self._adopting: set[asyncio.Task[None]] = set()
+        self._unbegun: list[Underway] = []  # at the end: claimed, and nothing sent
 
     # What the clock and people ask for
 
@@ -269,7 +274,7 @@ class Runner:
                 self._journal.tell(underway.job, underway.run)
             return
         if self._attempts.closing:
-            self._end(underway, underway.interrupted(self._clock.now()))
+            self._put_back(underway)
             return
         if underway.job.concurrency_policy == "Replace":
             self._replace_others(underway)
@@ -340,12 +345,26 @@ class Runner:
     # The end
 
     async def hand_over(self) -> None:
-        """Take on no more, and wait a little until every claim is decided; then the mark is final.
+        """Take on no more, and give back what was claimed and not begun; then the mark is final.
 
-        What waits for its turn ends as missed; calls in flight go on, and are ended by ``drain``.
+        Whoever leads next finds these slots again. Calls in flight go on, and are ended by ``drain``.
         """
         self._close()
-        await self._within(_HAND_OVER, self._admission.claims.settled())
+        await self._within(_HAND_OVER, self._give_back())
+
+    async def _give_back(self) -> None:
+        await self._admission.claims.settled()
+        for underway in self._unbegun:
+            self._admission.fall_behind(underway.run.slot)  # first: whatever becomes of the next line, it is looked for
+        try:
+            await self._store.release([underway.run for underway in self._unbegun])
+        except StoreError as error:
+            log.warning("%d runs cannot be given back: %s", len(self._unbegun), error)
+            return
+        given, self._unbegun = self._unbegun, []
+        for underway in given:
+            underway.ended = True
+            self._admission.leave(underway)
 
     async def drain(self, grace: timedelta) -> None:
         """End in good order: nothing new starts, calls in flight may end within the grace, everything is recorded.
@@ -353,6 +372,7 @@ class Runner:
         Called again with a shorter grace, it hurries the first call on.
         """
         self._close()
+        self._end_unbegun()
         tasks = [underway.task for underway in self._roster.all() if underway.task is not None]
         if tasks and grace > timedelta(0):
             await self._within(grace, asyncio.wait(tasks))
@@ -371,12 +391,26 @@ class Runner:
             return
         self._attempts.closing = True
         self._admission.end()
-        now = self._clock.now()
         for underway in self._roster.all():
             if underway.task is None and underway.claimed:
-                self._end(underway, underway.interrupted(now))
+                self._put_back(underway)
             elif underway.task is not None and underway.called_at is None and underway.attempts:
                 underway.task.cancel()  # it waits before another attempt
+
+    def _put_back(self, underway: Underway) -> None:
+        """It was claimed and will not begin here: it is given back where its slot is found again, or else ends."""
+        is_found_again = underway.run.cause in (Cause.SCHEDULE, Cause.AFTER) and self._admission.is_looked_after
+        if is_found_again and not underway.attempts:
+            self._attempts.leave(underway)
+            self._unbegun.append(underway)
+        else:
+            self._end(underway, underway.interrupted(self._clock.now()))
+
+    def _end_unbegun(self) -> None:
+        """What could not be given back."""
+        unbegun, self._unbegun = self._unbegun, []
+        for underway in unbegun:
+            self._end(underway, underway.interrupted(self._clock.now()))
 
     async def _settled(self) -> None:
         await self._admission.claims.settled()

@@ -181,3 +181,25 @@ async def test_of_two_processes_that_finish_a_run_at_once_one_is_recorded(anothe
     for run in runs:
         assert await here.run(run.id) in (ended(run), ended(run, Outcome.UNKNOWN))
     assert list(await there.unfinished()) == []
+
+
+async def test_a_claim_that_is_released_can_be_made_anew(store):
+    first, second = claim_of("billing/nightly"), claim_of("billing/other")
+    await store.claim([first, second])
+    await store.release([first])
+    assert await store.run(first.id) is None
+    assert await store.run(second.id) == second
+    again = replace(first, owner="somebody else")
+    assert await store.claim([again]) == {first.id}
+
+
+async def test_only_ones_own_open_claim_is_released(store):
+    mine, over = claim_of("billing/nightly"), claim_of("billing/other")
+    await store.claim([mine, over])
+    await store.finish([ended(over)])
+    await store.release(
+        [replace(mine, owner="somebody else"), replace(mine, claimed_at=mine.claimed_at + timedelta(seconds=1)), over]
+    )
+    assert await store.run(mine.id) == mine
+    assert await store.run(over.id) == ended(over)
+    await store.release([])

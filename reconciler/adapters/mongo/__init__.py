@@ -356,6 +356,10 @@ class MongoStore:
         """Write runs over their claims, in one round trip; what has ended, or has a higher term, is left alone."""
         await self._bulk("runs", [_finishing(records.encode_run(run)) for run in standing(runs)])
 
+    async def release(self, runs: Sequence[Run]) -> None:
+        """Remove claims for which nothing was sent, so that their slots can be claimed anew."""
+        await self._bulk("runs", [DeleteOne(claiming.own(run)) for run in runs])
+
     async def run_ids(self, since: datetime) -> frozenset[str]:
         """The ids of all runs whose slot is at or after an instant, from the index alone."""
         with self._translated():

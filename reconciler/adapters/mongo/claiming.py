@@ -15,7 +15,7 @@ from reconciler.adapters.mongo import leading
 from reconciler.adapters.mongo.refusals import DUPLICATE, taken
 from reconciler.core import records
 from reconciler.core.fields import Document
-from reconciler.core.model import Run
+from reconciler.core.model import Outcome, Run
 from reconciler.errors import DeposedError
 
 _TRIES = 3  # of what is refused only where another process inserts the same at once
@@ -39,6 +39,17 @@ async def claim(
     for start in range(0, len(runs), _AT_ONCE):
         won |= await _insert_under(database, runs[start : start + _AT_ONCE], term, surely)
     return won
+
+
+def own(run: Run) -> Document:
+    """The claim of a run as it was made, if it still stands so and has no end."""
+    return {
+        "_id": run.id,
+        "owner": run.owner,
+        "claimedAt": run.claimed_at,
+        "term": run.term,
+        "outcome": Outcome.RUNNING.value,
+    }
 
 
 async def _insert(database: AsyncDatabase[Document], runs: Sequence[Run], surely: ReadConcern) -> frozenset[str]:

@@ -379,6 +379,12 @@ class SqliteStore:
 
         await self._write(write)
 
+    async def release(self, runs: Sequence[Run]) -> None:
+        """Remove claims for which nothing was sent, so that their slots can be claimed anew."""
+        claims = [(run.id, run.owner, stamp(run.claimed_at), Outcome.RUNNING.value) for run in runs]
+        sql = "DELETE FROM runs WHERE id = ? AND owner = ? AND claimed_at = ? AND outcome = ?"
+        await self._write(lambda connection: connection.executemany(sql, claims))
+
     async def run_ids(self, since: datetime) -> frozenset[str]:
         """The ids of all runs whose slot is at or after an instant, from the index alone."""
         bound = (records.first_id(since),)

@@ -367,6 +367,8 @@ class TestCatchingUpBesideSlots:
         house.jobs.clear()
         gate.open()
         assert [outcome for _, outcome in await house.outcomes()] == ["succeeded"]
+        assert house.mark < START + 2 * MINUTE  # what became of the others is still to be recorded
+        await house.arrears.step()
         assert house.mark == house.clock.now()
 
 
@@ -392,6 +394,41 @@ class TestHandingOver:
         house.term = None
         gate.open()
         assert [outcome for _, outcome in await house.outcomes()] == ["succeeded"]
+
+    async def test_what_was_claimed_and_not_begun_is_given_back(self):
+        gate = Gate()
+        house = Leader(stored_job(), stored_job("billing/other"), script=[gate], max_in_flight=1)
+        await house.due(NAME, "billing/other")
+        assert len(house.store.stored_runs) == 2
+        await finished(house.clock, house.runner.hand_over())
+        assert [str(run.key) for run in house.store.stored_runs.values()] == [NAME]
+        assert house.mark == START - MS
+        gate.open()
+        await finished(house.clock, house.runner.drain(SECOND))
+        assert [outcome for _, outcome in await house.outcomes()] == ["succeeded"]
+        assert len(house.caller.requests) == 1
+
+    async def test_what_cannot_be_given_back_has_a_record_all_the_same(self):
+        gate = Gate()
+        house = Leader(stored_job(), stored_job("billing/other"), script=[gate], max_in_flight=1)
+        await house.due(NAME, "billing/other")
+        house.store.away = True
+        await finished(house.clock, house.runner.hand_over(), within=2)
+        house.store.away = False
+        gate.open()
+        await finished(house.clock, house.runner.drain(SECOND))
+        assert sorted(outcome for _, outcome in await house.outcomes()) == ["missed", "succeeded"]
+
+    async def test_what_a_person_asked_for_is_not_given_back_for_nobody_would_find_it(self):
+        gate = Gate()
+        house = Leader(stored_job(), stored_job("billing/other"), script=[gate], max_in_flight=1)
+        await house.due()
+        run = await house.runner.trigger(JobKey.parse("billing/other"), Overrides())
+        await finished(house.clock, house.runner.hand_over())
+        gate.open()
+        await finished(house.clock, house.runner.drain(SECOND))
+        await house.record()
+        assert house.store.stored_runs[run.id].outcome is Outcome.MISSED
 
     async def test_a_slot_that_comes_afterwards_is_the_successors(self):
         house = Leader()
