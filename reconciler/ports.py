@@ -183,13 +183,6 @@ class Store(Protocol):
         A run that has ended already is left alone, and so is one that stands there with a higher term.
         """
 
-    async def release(self, runs: Sequence[Run]) -> None:
-        """Remove claims for which nothing was sent, so that their slots can be claimed anew.
-
-        Only what still stands there as it was claimed: by the same owner at the same instant, under the same term, and
-        without an end.
-        """
-
     async def run_ids(self, since: datetime) -> frozenset[str]:
         """The ids of all runs whose slot is at or after an instant."""
 

@@ -390,6 +390,11 @@ class MemoryStore:
         await self._enter("windows")
         return self._readable("windows", self.stored_windows, sorted(self.stored_windows), damaged)
 
+    async def access_tokens(self, damaged: OnDamaged | None = None) -> Sequence[AccessToken]:
+        await self._enter("access_tokens")
+        stored = self.stored_access_tokens
+        return self._readable("access_tokens", stored, sorted(stored), damaged)
+
     async def pause(self, pause: Pause) -> None:
         await self._enter("pause")
         self.stored_pauses[pause.id] = pause
@@ -404,11 +409,6 @@ class MemoryStore:
         return [
             pause
             for pause in self._readable("pauses", self.stored_pauses, sorted(self.stored_pauses, reverse=True), damaged)
-    async def access_tokens(self, damaged: OnDamaged | None = None) -> Sequence[AccessToken]:
-        await self._enter("access_tokens")
-        stored = self.stored_access_tokens
-        return self._readable("access_tokens", stored, sorted(stored), damaged)
-
             if ending_after is None or (pause.ended_at is None and pause.until > ending_after)
         ]
 
@@ -488,13 +488,6 @@ class MemoryStore:
             stored = self.stored_runs.get(run.id)
             if stored is not None and stored.outcome is Outcome.RUNNING and stored.term <= run.term:
                 self.stored_runs[run.id] = run
-        self._leave()
-
-    async def release(self, runs: Sequence[Run]) -> None:
-        await self._enter("release")
-        for run in runs:
-            if self.stored_runs.get(run.id) == run:
-                del self.stored_runs[run.id]
         self._leave()
 
     async def run_ids(self, since: datetime) -> frozenset[str]:

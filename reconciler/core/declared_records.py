@@ -266,6 +266,43 @@ def read_job(document: Document) -> StoredJob:
 decode_job = naming("job")(read_job)
 
 
+def _request(document: Document, name: str) -> HttpRequest:
+    request = part(document, name)
+    return HttpRequest(
+        method=text(request, "method"),
+        url=text(request, "url"),
+        headers=mapping(request, "headers"),
+        body=maybe(text, request, "body"),
+        follow_redirects=newer(whole, request, "followRedirects", 0),
+        secrets=tuple(map(_secret, newer(parts, request, "secrets", []))),
+    )
+
+
+def _auth(document: Document, name: str) -> Auth:
+    auth = part(document, name)
+    kind, request = text(auth, "kind"), maybe(_request, auth, "request")
+    if kind not in KINDS or (request is not None) != (kind in ("oauth2", "handshake")):
+        raise ValueError("auth.kind is none, or not one with what stands beside it")
+    return Auth(
+        kind=kind,
+        username=text(auth, "username"),
+        header=text(auth, "header"),
+        request=request,
+        scopes=texts(auth, "scopes"),
+        audience=text(auth, "audience"),
+        style=text(auth, "style"),
+        secrets=tuple(map(_secret, parts(auth, "secrets"))),
+    )
+
+
+def _secret(document: Document) -> SecretUse:
+    kind = text(document, "kind")
+    name = CHECKS[kind](text(document, "name"))
+    return SecretUse(
+        place=text(document, "place"), ref=SecretRef(kind=kind, name=name), shared=flag(document, "shared")
+    )
+
+
 def _schedule(document: Document) -> Schedule:
     return Schedule(
         declared=text(document, "declared"),

@@ -251,6 +251,10 @@ class MongoStore:
         """Every freeze window, ordered by name; those that cannot be read are told to ``damaged``."""
         return await self._find("windows", {}, declared.decode_window, sort=[("_id", 1)], damaged=damaged)
 
+    async def access_tokens(self, damaged: OnDamaged | None = None) -> Sequence[AccessToken]:
+        """Every access token, ordered by name; those that cannot be read are told to ``damaged``."""
+        return await self._find("access_tokens", {}, declared.decode_token, sort=[("_id", 1)], damaged=damaged)
+
     async def pause(self, pause: Pause) -> None:
         """Write a pause whole."""
         await self._bulk("pauses", [replacement(records.encode_pause(pause))])
@@ -266,10 +270,6 @@ class MongoStore:
         if damaged is not None and ending_after is not None:  # also those of which it cannot be told
             condition = {"$or": [condition, *UNTELLABLE]}
         salvaged: list[Pause | None] = []
-
-    async def access_tokens(self, damaged: OnDamaged | None = None) -> Sequence[AccessToken]:
-        """Every access token, ordered by name; those that cannot be read are told to ``damaged``."""
-        return await self._find("access_tokens", {}, declared.decode_token, sort=[("_id", 1)], damaged=damaged)
 
         def decode(document: Document) -> Pause:
             try:
@@ -355,10 +355,6 @@ class MongoStore:
     async def finish(self, runs: Sequence[Run]) -> None:
         """Write runs over their claims, in one round trip; what has ended, or has a higher term, is left alone."""
         await self._bulk("runs", [_finishing(records.encode_run(run)) for run in standing(runs)])
-
-    async def release(self, runs: Sequence[Run]) -> None:
-        """Remove claims for which nothing was sent, so that their slots can be claimed anew."""
-        await self._bulk("runs", [DeleteOne(claiming.own(run)) for run in runs])
 
     async def run_ids(self, since: datetime) -> frozenset[str]:
         """The ids of all runs whose slot is at or after an instant, from the index alone."""

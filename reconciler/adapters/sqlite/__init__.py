@@ -231,9 +231,9 @@ class SqliteStore:
         removed_applications: Iterable[str] = (),
         windows: Iterable[FreezeWindow] = (),
         removed_windows: Iterable[str] = (),
-        renamed: Mapping[JobKey, JobKey] | None = None,
         access_tokens: Iterable[AccessToken] = (),
         removed_access_tokens: Iterable[str] = (),
+        renamed: Mapping[JobKey, JobKey] | None = None,
         eras: Iterable[Era] = (),
         term: int | None = None,
     ) -> None:
@@ -249,9 +249,9 @@ class SqliteStore:
             removed_applications=list(removed_applications),
             windows=list(windows),
             removed_windows=list(removed_windows),
-            renamed=dict(renamed or {}),
             access_tokens=list(access_tokens),
             removed_access_tokens=list(removed_access_tokens),
+            renamed=dict(renamed or {}),
             eras=list(eras),
         )
 
@@ -274,6 +274,11 @@ class SqliteStore:
         sql = "SELECT id, document FROM windows ORDER BY id"
         return await self._read_each(declared.decode_window, sql, damaged=damaged)
 
+    async def access_tokens(self, damaged: OnDamaged | None = None) -> Sequence[AccessToken]:
+        """Every access token, ordered by name; those that cannot be read are told to ``damaged``."""
+        sql = "SELECT id, document FROM access_tokens ORDER BY id"
+        return await self._read_each(declared.decode_token, sql, damaged=damaged)
+
     async def pause(self, pause: Pause) -> None:
         """Write a pause whole, on the disk when this returns: an operator relies on it."""
         ended = None if pause.ended_at is None else stamp(pause.ended_at)
@@ -285,11 +290,6 @@ class SqliteStore:
         self, *, ending_after: datetime | None = None, damaged: OnDamaged | None = None
     ) -> Sequence[Pause]:
         """The pauses, newest first; those still open at an instant where one is given.
-    async def access_tokens(self, damaged: OnDamaged | None = None) -> Sequence[AccessToken]:
-        """Every access token, ordered by name; those that cannot be read are told to ``damaged``."""
-        sql = "SELECT id, document FROM access_tokens ORDER BY id"
-        return await self._read_each(declared.decode_token, sql, damaged=damaged)
-
 
         Of one that cannot be read, which is told to ``damaged``, the columns still say what is paused and until when.
         """
@@ -378,12 +378,6 @@ class SqliteStore:
             connection.execute(_FINISH, (batch,))
 
         await self._write(write)
-
-    async def release(self, runs: Sequence[Run]) -> None:
-        """Remove claims for which nothing was sent, so that their slots can be claimed anew."""
-        claims = [(run.id, run.owner, stamp(run.claimed_at), Outcome.RUNNING.value) for run in runs]
-        sql = "DELETE FROM runs WHERE id = ? AND owner = ? AND claimed_at = ? AND outcome = ?"
-        await self._write(lambda connection: connection.executemany(sql, claims))
 
     async def run_ids(self, since: datetime) -> frozenset[str]:
         """The ids of all runs whose slot is at or after an instant, from the index alone."""
