@@ -26,8 +26,8 @@ from reconciler.core.model import (
     Retention,
     Run,
     RunQuery,
-    Snapshot,
     SecretRef,
+    Snapshot,
     StoredJob,
     SyncReport,
     Tally,
@@ -146,8 +146,18 @@ class Store(Protocol):
     ) -> Sequence[SyncReport]:
         """The newest sync reports, newest first; ``before`` is the cursor (an id); ``damaged`` as in ``jobs``."""
 
-    async def eras(self, *, since: datetime, until: datetime, keys: Collection[JobKey] | None = None) -> Sequence[Era]:
-        """The eras that hold anywhere in (since, until], by key and begin; of every job where no keys are given."""
+    async def eras(
+        self,
+        *,
+        since: datetime,
+        until: datetime,
+        keys: Collection[JobKey] | None = None,
+        changed: bool = False,
+    ) -> Sequence[Era]:
+        """The eras that hold anywhere in (since, until], by key and begin; of every job where no keys are given.
+
+        With ``changed`` only those of jobs of which one has begun after ``since``; quick where there is no such job.
+        """
 
     async def lease(self) -> Lease | None:
         """Who leads; ``None`` where nobody ever has."""
@@ -181,6 +191,13 @@ class Store(Protocol):
         """Write runs over their claims, in one batch: ended ones, or running ones that a new leader has taken over.
 
         A run that has ended already is left alone, and so is one that stands there with a higher term.
+        """
+
+    async def release(self, runs: Sequence[Run]) -> None:
+        """Remove claims for which nothing was sent, so that their slots can be claimed anew.
+
+        Only what still stands there as it was claimed: by the same owner at the same instant, under the same term, and
+        without an end.
         """
 
     async def run_ids(self, since: datetime) -> frozenset[str]:

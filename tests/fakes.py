@@ -375,16 +375,30 @@ class MemoryStore:
                 self.stored_eras[era.id] = era
                 self.carried[era.id] = mark or ""
 
-    async def eras(self, *, since: datetime, until: datetime, keys: Collection[JobKey] | None = None) -> Sequence[Era]:
+    async def eras(
+        self,
+        *,
+        since: datetime,
+        until: datetime,
+        keys: Collection[JobKey] | None = None,
+        changed: bool = False,
+    ) -> Sequence[Era]:
         await self._enter("eras")
+        if since >= until:
+            return []
+        began: dict[JobKey, datetime] = {}  # the era of each job that stood at ``since``
+        for era in self.stored_eras.values():
+            if era.begin <= since:
+                began[era.key] = max(began.get(era.key, era.begin), era.begin)
+        begun = {era.key for era in self.stored_eras.values() if since < era.begin < until}
         holding = (
             era
             for era in self.stored_eras.values()
             if (keys is None or era.key in keys)
-            and era.begin < until
-            and not self._is_followed(era, since + timedelta(milliseconds=1))
+            and (not changed or era.key in begun)
+            and began.get(era.key, era.begin) <= era.begin < until
         )
-        return sorted(holding, key=lambda era: (era.key, era.begin)) if since < until else []
+        return sorted(holding, key=lambda era: (era.key, era.begin))
 
     async def windows(self, damaged: OnDamaged | None = None) -> Sequence[FreezeWindow]:
         await self._enter("windows")
@@ -488,6 +502,13 @@ class MemoryStore:
             stored = self.stored_runs.get(run.id)
             if stored is not None and stored.outcome is Outcome.RUNNING and stored.term <= run.term:
                 self.stored_runs[run.id] = run
+        self._leave()
+
+    async def release(self, runs: Sequence[Run]) -> None:
+        await self._enter("release")
+        for run in runs:
+            if self.stored_runs.get(run.id) == run:
+                del self.stored_runs[run.id]
         self._leave()
 
     async def run_ids(self, since: datetime) -> frozenset[str]:

@@ -30,6 +30,7 @@ from reconciler.core.model import (
     AccessToken,
     After,
     ApplicationState,
+    Auth,
     Calendar,
     Commit,
     Era,
@@ -43,13 +44,14 @@ from reconciler.core.model import (
     RetryPolicy,
     Role,
     Schedule,
-    StoredJob,
-)
     SecretRef,
     SecretUse,
+    StoredJob,
+)
+from schemas.auth import KINDS
+from schemas.secret import CHECKS
 
 # --- writing -------------------------------------------------------------------------------------------------------
-from schemas.secret import CHECKS
 
 
 def encode_job(stored: StoredJob) -> Document:
@@ -62,15 +64,9 @@ def encode_job(stored: StoredJob) -> Document:
         "description": job.description,
         "labels": dict(job.labels),
         "schedule": _schedule_document(job.schedule),
-        "request": {
-            "method": job.request.method,
-            "url": job.request.url,
-            "headers": dict(job.request.headers),
-            "body": job.request.body,
-            "followRedirects": job.request.follow_redirects,
-        },
+        "request": _request_document(job.request),
+        "auth": None if job.auth is None else _auth_document(job.auth),
         "expect": {"status": list(job.expect.status), "contains": job.expect.contains},
-            "secrets": [_secret_document(each) for each in job.request.secrets],
         "retry": {
             "limit": job.retry.limit,
             "initialDelay": declared(job.retry.initial_delay),
@@ -98,12 +94,36 @@ def encode_job(stored: StoredJob) -> Document:
     }
 
 
-def _schedule_document(schedule: Schedule) -> Document:
+def _request_document(request: HttpRequest) -> Document:
     return {
+        "method": request.method,
+        "url": request.url,
+        "headers": dict(request.headers),
+        "body": request.body,
+        "followRedirects": request.follow_redirects,
+        "secrets": [_secret_document(each) for each in request.secrets],
+    }
+
+
+def _auth_document(auth: Auth) -> Document:
+    return {
+        "kind": auth.kind,
+        "username": auth.username,
+        "header": auth.header,
+        "request": None if auth.request is None else _request_document(auth.request),
+        "scopes": list(auth.scopes),
+        "audience": auth.audience,
+        "style": auth.style,
+        "secrets": [_secret_document(each) for each in auth.secrets],
+    }
+
+
 def _secret_document(use: SecretUse) -> Document:
     return {"place": use.place, "kind": use.ref.kind, "name": use.ref.name, "shared": use.shared}
 
 
+def _schedule_document(schedule: Schedule) -> Document:
+    return {
         "declared": schedule.declared,
         "cron": schedule.cron,
         "every": None if schedule.every is None else declared(schedule.every),
@@ -215,7 +235,7 @@ def read_job(document: Document) -> StoredJob:
     Raises:
         KeyError, OverflowError, TypeError, ValueError: something is missing, of the wrong type or in the wrong place.
     """
-    request, expect, retry = part(document, "request"), part(document, "expect"), part(document, "retry")
+    expect, retry = part(document, "expect"), part(document, "retry")
     application, api = text(document, "application"), text(document, "api")
     if text(document, "_id") != f"{application}/{api}":
         raise ValueError(f"it says that it is {application}/{api}")
@@ -224,13 +244,8 @@ def read_job(document: Document) -> StoredJob:
         description=text(document, "description"),
         labels=mapping(document, "labels"),
         schedule=_schedule(part(document, "schedule")),
-        request=HttpRequest(
-            method=text(request, "method"),
-            url=text(request, "url"),
-            headers=mapping(request, "headers"),
-            body=maybe(text, request, "body"),
-            follow_redirects=newer(whole, request, "followRedirects", 0),
-        ),
+        request=_request(document, "request"),
+        auth=maybe_newer(_auth, document, "auth"),
         expect=Expectation(status=texts(expect, "status"), contains=maybe(text, expect, "contains")),
         retry=RetryPolicy(
             limit=whole(retry, "limit"),
@@ -247,7 +262,6 @@ def read_job(document: Document) -> StoredJob:
         suspend=flag(document, "suspend"),
         max_concurrency=maybe(whole, document, "maxConcurrency"),
         max_rate=maybe_newer(_rate, document, "maxRate"),
-            secrets=tuple(map(_secret, newer(parts, request, "secrets", []))),
         stop_after_failures=maybe_newer(whole, document, "stopAfterFailures"),
         file=text(document, "file"),
         line=whole(document, "line"),
@@ -320,14 +334,6 @@ def _schedule(document: Document) -> Schedule:
 
 def _after(document: Document, name: str) -> After:
     after = part(document, name)
-def _secret(document: Document) -> SecretUse:
-    kind = text(document, "kind")
-    name = CHECKS[kind](text(document, "name"))
-    return SecretUse(
-        place=text(document, "place"), ref=SecretRef(kind=kind, name=name), shared=flag(document, "shared")
-    )
-
-
     application, slash, api = text(after, "job").partition("/")
     if not slash:
         raise ValueError(f"{application!r} names no job")

@@ -230,11 +230,27 @@ class MongoStore:
             await self._bulk("pauses", carried_pauses(some, mark))
             await self._bulk("eras", carried_eras(some, mark))
 
-    async def eras(self, *, since: datetime, until: datetime, keys: Collection[JobKey] | None = None) -> Sequence[Era]:
-        """The eras that hold anywhere in (since, until], by key and begin; of every job where no keys are given."""
+    async def eras(
+        self,
+        *,
+        since: datetime,
+        until: datetime,
+        keys: Collection[JobKey] | None = None,
+        changed: bool = False,
+    ) -> Sequence[Era]:
+        """The eras that hold anywhere in (since, until], by key and begin; of every job where no keys are given.
+
+        With ``changed`` only those of jobs of which one has begun after ``since``.
+        """
         if since >= until:
             return []
         whose: Document = {} if keys is None else {"job": {"$in": [str(key) for key in keys]}}
+        if changed:
+            with self._translated():
+                begun = {**whose, "begin": {"$gt": since, "$lt": until}}
+                whose = {"job": {"$in": await self._collection("eras").distinct("job", begun)}}
+            if not whose["job"]["$in"]:
+                return []
         later: list[Document] = [{"$match": {**whose, "begin": {"$gt": since, "$lt": until}}}]
         stages: list[Document] = [
             {"$match": {**whose, "begin": {"$lte": since}}},
@@ -355,6 +371,10 @@ class MongoStore:
     async def finish(self, runs: Sequence[Run]) -> None:
         """Write runs over their claims, in one round trip; what has ended, or has a higher term, is left alone."""
         await self._bulk("runs", [_finishing(records.encode_run(run)) for run in standing(runs)])
+
+    async def release(self, runs: Sequence[Run]) -> None:
+        """Remove claims for which nothing was sent, so that their slots can be claimed anew."""
+        await self._bulk("runs", [DeleteOne(claiming.own(run)) for run in runs])
 
     async def run_ids(self, since: datetime) -> frozenset[str]:
         """The ids of all runs whose slot is at or after an instant, from the index alone."""

@@ -89,6 +89,7 @@ _LAST_RUNS = """WITH RECURSIVE each (job) AS (SELECT min(job) FROM runs UNION AL
 # Until its job's next one begins an era holds.
 _ERAS = """SELECT id, document FROM eras WHERE begin < :until
            AND (:jobs IS NULL OR job IN (SELECT value FROM json_each(:jobs)))
+           AND (NOT :changed OR job IN (SELECT job FROM eras WHERE begin > :since AND begin < :until))
            AND NOT EXISTS (SELECT 1 FROM eras AS later
                            WHERE later.job = eras.job AND later.begin > eras.begin AND later.begin <= :since)"""
 
@@ -262,10 +263,20 @@ class SqliteStore:
         if applied:
             await self._write(write)
 
-    async def eras(self, *, since: datetime, until: datetime, keys: Collection[JobKey] | None = None) -> Sequence[Era]:
-        """The eras that hold anywhere in (since, until], by key and begin; of every job where no keys are given."""
+    async def eras(
+        self,
+        *,
+        since: datetime,
+        until: datetime,
+        keys: Collection[JobKey] | None = None,
+        changed: bool = False,
+    ) -> Sequence[Era]:
+        """The eras that hold anywhere in (since, until], by key and begin; of every job where no keys are given.
+
+        With ``changed`` only those of jobs of which one has begun after ``since``.
+        """
         jobs = None if keys is None else json.dumps([str(key) for key in keys])
-        values = {"since": stamp(since), "until": stamp(until), "jobs": jobs}
+        values = {"since": stamp(since), "until": stamp(until), "jobs": jobs, "changed": changed}
         found = await self._read(lambda c: decoded(declared.decode_era, c.execute(_ERAS, values)))
         return sorted(found, key=lambda era: (era.key, era.begin)) if since < until else []
 
@@ -378,6 +389,12 @@ class SqliteStore:
             connection.execute(_FINISH, (batch,))
 
         await self._write(write)
+
+    async def release(self, runs: Sequence[Run]) -> None:
+        """Remove claims for which nothing was sent, so that their slots can be claimed anew."""
+        claims = [(run.id, run.owner, stamp(run.claimed_at), Outcome.RUNNING.value) for run in runs]
+        sql = "DELETE FROM runs WHERE id = ? AND owner = ? AND claimed_at = ? AND outcome = ?"
+        await self._write(lambda connection: connection.executemany(sql, claims))
 
     async def run_ids(self, since: datetime) -> frozenset[str]:
         """The ids of all runs whose slot is at or after an instant, from the index alone."""
