@@ -139,6 +139,14 @@ class Settings(BaseSettings):
     egress_deny: Annotated[str, AfterValidator(_rules)] = Field(
         default="", description="What may not be called, whatever is allowed, written likewise."
     )
+    secrets_dir: str | None = Field(
+        default=None,
+        description="Folder of secret files: a relative `file` is one within it, and no `file` outside of it is read.",
+    )
+    sealing_keys: str = Field(
+        default="",
+        description="Files of private sealing keys, with commas, the newest first; older ones still open.",
+    )
     lease: Annotated[PositiveDuration, AfterValidator(_lease)] = Field(
         default=timedelta(seconds=5),
         description="How long another process waits for a sign of the leader before it takes over; "

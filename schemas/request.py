@@ -168,6 +168,7 @@ HeaderOrSecret = Annotated[
     Annotated[HeaderValue, AsText] | Annotated[Secret, AsReference],
     is_reference_or_text,
 ]
+PlainHeaders = Annotated[Mapping[HeaderName, HeaderValue], AfterValidator(_once_each)]  # for what is no manifest
 Headers = Annotated[Mapping[HeaderName, HeaderOrSecret], AfterValidator(_once_each)]
 _PARAMETER_SCHEMA = {"type": ["string", "number", "boolean"]}
 Scalar = Annotated[str, PlainValidator(_scalar), WithJsonSchema(_PARAMETER_SCHEMA)]

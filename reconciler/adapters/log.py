@@ -15,6 +15,7 @@ from typing import Any, TextIO
 import structlog
 
 from reconciler.core.plural import plural
+from reconciler.core.redaction import Redactor
 from reconciler.core.visible import visible
 
 _MARKS = {
@@ -32,12 +33,13 @@ _WORDLESS = frozenset({"event", "level", "timestamp", "exception"})
 EventDict = MutableMapping[str, Any]
 
 
-def configure(style: str, stream: TextIO | None = None) -> str:
+def configure(style: str, stream: TextIO | None = None, redactor: Redactor | None = None) -> str:
     """Set up the log of this process; returns the style chosen.
 
     Args:
         style: ``text``, ``json``, or ``auto``: text where the stream is a terminal.
         stream: where lines go; standard output unless given.
+        redactor: what it knows is masked in every line, exceptions included.
     """
     stream = stream or sys.stdout
     lines = _Lines(stream)
@@ -47,6 +49,7 @@ def configure(style: str, stream: TextIO | None = None) -> str:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            *([_masking(redactor)] if redactor is not None else []),
             _people(colour=stream.isatty()) if chosen == "text" else structlog.processors.JSONRenderer(default=str),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -56,6 +59,15 @@ def configure(style: str, stream: TextIO | None = None) -> str:
     # What libraries say through the standard logging module goes the same way, warnings and worse only.
     logging.basicConfig(handlers=[_ToStructlog()], level=logging.WARNING, force=True)
     return chosen
+
+
+def _masking(redactor: Redactor) -> Callable[[Any, str, EventDict], EventDict]:
+    """A processor that masks every value of a line, but not its names."""
+
+    def mask(_logger: Any, _method: str, event: EventDict) -> EventDict:
+        return redactor.masked_deep(event) if redactor else event
+
+    return mask
 
 
 class _Lines:

@@ -13,6 +13,7 @@ from datetime import timedelta
 from reconciler.adapters.caller import HttpCaller
 from reconciler.adapters.clock import ApsClock
 from reconciler.app import wiring
+from reconciler.app.masking import REDACTOR
 from reconciler.core.model import JobKey, Outcome, Overrides, Run, SyncReport
 from reconciler.core.plan import Plan
 from reconciler.core.plural import plural
@@ -20,6 +21,7 @@ from reconciler.errors import NotFoundError, ReconcilerError, SourceError
 from reconciler.services.declarations import Declarations
 from reconciler.services.reconcile import Reconciliation
 from reconciler.services.run import Runner
+from reconciler.services.secrets import SecretValues
 from reconciler.services.upkeep import Upkeep
 from reconciler.settings import Settings
 from reconciler.web.server import bind, parse_listen
@@ -59,6 +61,7 @@ async def trigger_once(settings: Settings, key: JobKey, overrides: Overrides, id
         if stored is None:
             raise NotFoundError(f"there is no job {key}; `reconciler jobs` lists them")
         clock, caller = ApsClock(), HttpCaller(wiring.egress(settings))
+        values = SecretValues(wiring.secrets(settings), REDACTOR)
         process = wiring.process_of("trigger", clock.now())
         runner = Runner(
             store=store,
@@ -68,6 +71,8 @@ async def trigger_once(settings: Settings, key: JobKey, overrides: Overrides, id
             jobs={key: stored}.get,
             observer=lambda _job, _run: None,
             max_in_flight=1,
+            prepare=lambda underway: values.filled(underway.request, underway.job.key),
+            redactor=REDACTOR,
         )
         upkeep = Upkeep(store=store, clock=clock, runner=runner, process=process)
         await upkeep.step()  # who claims must be known to live

@@ -20,6 +20,7 @@ import structlog
 from reconciler.app import wiring
 from reconciler.app.attending import Attending
 from reconciler.app.following import Occasion, Occasions
+from reconciler.app.masking import REDACTOR
 from reconciler.app.parts import Parts
 from reconciler.app.remembered import Remembered
 from reconciler.app.signals import Signals, cancelled
@@ -42,6 +43,7 @@ from reconciler.services.chains import Chains
 from reconciler.services.leading import Leadership
 from reconciler.services.reconcile import Reconciliation, SyncOptions
 from reconciler.services.run import Runner
+from reconciler.services.secrets import SecretValues
 from reconciler.services.stops import Stops
 from reconciler.services.strikes import Strikes
 from reconciler.services.upkeep import Upkeep
@@ -73,6 +75,7 @@ class Engine:
         self._wake = asyncio.Event()  # set by the hook, here or at a standby
         self._metrics = Metrics(version=VERSION, now=self._clock.now)
         self._caller = parts.caller(wiring.egress(settings))
+        self._values = SecretValues(parts.secrets(settings), REDACTOR)
         self._reconciliation = Reconciliation(self._source, store, self._clock, options, term=self._writing_term)
         listen = format_listen(*listening.getsockname()[:2])
         self._process = wiring.process_of("run", self._clock.now(), source=self._source.name, listen=listen)
@@ -88,6 +91,8 @@ class Engine:
             successor=self._reconciliation.successor,
             term=lambda: self._attending.term,
             late=lambda slot: self._arrears.behind(slot),  # noqa: PLW0108 - they know each other
+            prepare=lambda underway: self._values.filled(underway.request, underway.job.key),
+            redactor=REDACTOR,
         )
         self._arrears = Arrears(
             store=store,
@@ -96,11 +101,12 @@ class Engine:
             jobs=lambda: self._reconciliation.jobs,
             term=lambda: self._attending.term,
             stopped=self._stopped,
+            halted=lambda key, slot: self._stops.stopped(key, slot),  # noqa: PLW0108 - made below
         )
         self._chains = Chains(
             store, self._clock, self._runner, lambda: self._reconciliation.jobs, lambda: self._attending.term
         )
-        self._strikes = Strikes(store, self._clock, self._reconciliation.job, paused=lambda: self._stops.load())  # noqa: PLW0108
+        self._strikes = Strikes(store, self._clock, self._reconciliation.job, paused=lambda: self._stops.read())  # noqa: PLW0108
         self._leadership = Leadership(
             store=store,
             clock=self._clock,

@@ -12,7 +12,8 @@ from reconciler.adapters.caller import HttpCaller
 from reconciler.adapters.clock import ApsClock
 from reconciler.app import wiring
 from reconciler.core.egress import Policy
-from reconciler.ports import Clock, Store
+from reconciler.ports import Clock, Secrets, Store
+from reconciler.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +24,13 @@ class Parts:
         store: from its URL; not yet opened.
         clock: on the event loop that it will wake.
         caller: on the same loop, from which addresses may be called.
+        secrets: from the settings.
     """
 
     store: Callable[[str], Store] = wiring.store_at
     clock: Callable[[], Clock] = ApsClock
     caller: Callable[[Policy], HttpCaller] = HttpCaller
+    secrets: Callable[[Settings], Secrets] = wiring.secrets
 
 
 REAL = Parts()

@@ -17,10 +17,11 @@ from tempfile import TemporaryDirectory
 from reconciler.adapters.folder import FolderSource
 from reconciler.adapters.git import GitSource
 from reconciler.adapters.git.address import address_of
+from reconciler.adapters.secrets import LocalSecrets
 from reconciler.core.egress import Policy, policy_of
 from reconciler.core.model import Process, whole_milliseconds
 from reconciler.errors import SettingsError
-from reconciler.ports import Source, Store
+from reconciler.ports import Secrets, Source, Store
 from reconciler.services.reconcile import SyncOptions
 from reconciler.settings import Settings
 from reconciler.version import VERSION
@@ -83,6 +84,18 @@ def named(settings: Settings) -> str:
 def egress(settings: Settings) -> Policy:
     """Which addresses may be called."""
     return policy_of(settings.egress, settings.egress_allow, settings.egress_deny)
+
+
+def secrets(settings: Settings) -> Secrets:
+    """Where secret values are found."""
+    return LocalSecrets(
+        folder=Path(settings.secrets_dir) if settings.secrets_dir else None, keys=sealing_keys(settings)
+    )
+
+
+def sealing_keys(settings: Settings) -> list[Path]:
+    """The files of private sealing keys, newest first."""
+    return [Path(name.strip()) for name in settings.sealing_keys.split(",") if name.strip()]
 
 
 def operator() -> str:

@@ -18,6 +18,7 @@ from typing import Annotated
 
 import typer
 
+from reconciler.app.masking import REDACTOR
 from reconciler.cli import act, audit, console, declare, inspect, stop
 from reconciler.cli.usage import PlanCommand
 from reconciler.errors import ReconcilerError
@@ -76,7 +77,7 @@ def main() -> None:
     try:
         app()
     except ReconcilerError as error:
-        console.print_error(error)
+        console.print_error(ReconcilerError(REDACTOR.masked(str(error))))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -89,8 +90,8 @@ def main() -> None:
 
 
 def _crash_log() -> Path:
-    """Write the traceback, without the values of variables, to a file of its own."""
+    """Write the traceback, without the values of variables and without secrets, to a file of its own."""
     name = f"reconciler-crash-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-"
     with tempfile.NamedTemporaryFile("w", prefix=name, suffix=".log", delete=False, encoding="utf-8") as file:
-        file.write(traceback.format_exc())
+        file.write(REDACTOR.masked(traceback.format_exc()))
     return Path(file.name)

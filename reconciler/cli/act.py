@@ -14,6 +14,7 @@ import typer
 
 from reconciler import settings
 from reconciler.adapters import log
+from reconciler.app.masking import REDACTOR
 from reconciler.cli import console, inspect
 from reconciler.cli.console import Output, OutputOption
 from reconciler.cli.options import (
@@ -81,7 +82,7 @@ def run(
         egress_allow=egress_allow,
         egress_deny=egress_deny,
     )
-    log.configure(chosen.log_format)
+    log.configure(chosen.log_format, redactor=REDACTOR)
     asyncio.run(serving.serve(chosen, wait=wait, allow_prune=allow_prune))
 
 

@@ -18,13 +18,13 @@ from reconciler.cli import console
 from reconciler.cli.console import STATUS_STYLES, Cell, Output, OutputOption
 from reconciler.cli.options import StoreOption
 from reconciler.core import views
+from reconciler.core.changes import shown
 from reconciler.core.completion import completed_at
 from reconciler.core.damage import Damage
 from reconciler.core.drift import describe, key_of
 from reconciler.core.instants import absolute, read_instant, relative, span
 from reconciler.core.model import Cause, Drift, Job, JobKey, Outcome, Run, RunQuery, StopKind, StoredJob, SyncReport
 from reconciler.core.pauses import ends_in_words
-from reconciler.core.plan import flatten
 from reconciler.core.plural import plural
 from reconciler.core.suggest import did_you_mean
 from reconciler.core.timetable import words
@@ -292,7 +292,7 @@ def _show_job(url: str, key: JobKey, output: Output) -> None:
         console.print_json(view.shape())
         return
     rows: list[list[Cell]] = [[("job", "bold"), str(key)]]
-    rows += [[(name, "bold"), value] for name, value in flatten(stored.job).items()]
+    rows += [[(name, "bold"), value] for name, value in shown(stored.job).items()]
     rows.insert(2, [("", ""), words(stored.job.schedule)])
     zone = stored.job.schedule.zone
     rows += [

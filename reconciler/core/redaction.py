@@ -13,7 +13,7 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
 
 from reconciler.core.visible import visible, visible_line
@@ -23,6 +23,8 @@ SHORTEST: Final = 6  # characters
 
 _SHORTEST_LINE: Final = 16  # of a value of several lines, such as a key in PEM, each is masked by itself
 _MOST_VALUES: Final = 10_000  # tokens are renewed for ever; those not met for longest are let go of
+_CUT: Final = "…"
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]+")  # nobody writes these otherwise
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _NAMES: Final = re.compile(
     r"token|secret|passw|passphrase|pwd|apikey|authorization|cookie|signature|credential|jwt|csrf|xsrf|saml|session"
@@ -31,17 +33,25 @@ _WORDS: Final = frozenset({"auth", "key", "sig", "sid"})
 _HARMLESS: Final = frozenset({"idempotency-key"})
 
 
+class _Alike(NamedTuple):
+    """Forms with one beginning, as tokens of one service often are: looked up by their lengths, the longest first."""
+
+    lengths: list[int]
+    forms: set[str]
+
+
 class Redactor:
     """Masks the values that it has learnt; as long as there are none it returns every text untouched.
 
     Every form is kept under its first six characters: looking for thousands of values takes no longer than for one.
     """
 
-    __slots__ = ("_forms", "_values")
+    __slots__ = ("_forms", "_values", "longest")
 
     def __init__(self) -> None:
-        self._values: OrderedDict[str, None] = OrderedDict()
-        self._forms: dict[str, tuple[str, ...]] = {}  # by their beginnings, the longest first
+        self.longest = 0  # characters, of all forms
+        self._values: OrderedDict[str, frozenset[str]] = OrderedDict()
+        self._forms: dict[str, _Alike] = {}  # by their beginnings
 
     def __bool__(self) -> bool:
         return bool(self._forms)
@@ -51,27 +61,31 @@ class Redactor:
         if value in self._values:
             self._values.move_to_end(value)
             return
-        self._values[value] = None
+        self._values[value] = forms(value)
         if len(self._values) > _MOST_VALUES:
             self._forget()
-        for form in forms(value):
+        for form in self._values[value]:
             self._keep(form)
 
     def _keep(self, form: str) -> None:
-        alike = self._forms.get(form[:SHORTEST], ())
-        if form not in alike:
-            self._forms[form[:SHORTEST]] = tuple(sorted((*alike, form), key=len, reverse=True))
+        alike = self._forms.setdefault(form[:SHORTEST], _Alike([], set()))
+        alike.forms.add(form)
+        if len(form) not in alike.lengths:
+            alike.lengths.append(len(form))
+            alike.lengths.sort(reverse=True)
+            self.longest = max(self.longest, len(form))
 
     def _forget(self) -> None:
         for _ in range(_MOST_VALUES // 2):
             self._values.popitem(last=False)
         self._forms = {}
-        for value in self._values:
-            for form in forms(value):
+        self.longest = 0
+        for known in self._values.values():
+            for form in known:
                 self._keep(form)
 
     def masked(self, text: str) -> str:
-        """The text with ``***`` at the place of every value."""
+        """The text with ``***`` at the place of every value; also of one that is cut off by ``…`` or by the end."""
         return self.beginning(text, len(text)) if self._forms else text
 
     def beginning(self, text: str, length: int) -> str:
@@ -90,12 +104,10 @@ class Redactor:
         last = min(length, len(text) - SHORTEST + 1)
         while place < last:
             alike = known.get(text[place : place + SHORTEST])
-            form = next((one for one in alike if text.startswith(one, place)), None) if alike else None
-            if form is None:
-                place += 1
-            else:
-                yield place, place + len(form)
-                place += len(form)
+            length_there = _length_of(alike, text, place) if alike else 0
+            if length_there:
+                yield place, place + length_there
+            place += length_there or 1
 
     def masked_deep(self, value: Any) -> Any:
         """Mask every text within lists, tuples and mappings (not their keys); numbers and the like stay."""
@@ -110,13 +122,21 @@ class Redactor:
         return self.masked(str(value))
 
 
+def _length_of(alike: _Alike, text: str, place: int) -> int:
+    """How many characters at this place belong to one of these forms; of the longest, also where it is cut off."""
+    whole = next((each for each in alike.lengths if text[place : place + each] in alike.forms), 0)
+    tail = text[place : place + alike.lengths[0]].partition(_CUT)[0]
+    ends = place + len(tail) == len(text) or text.startswith(_CUT, place + len(tail))
+    return len(tail) if ends and len(tail) > whole and any(form.startswith(tail) for form in alike.forms) else whole
+
+
 def forms(value: str) -> frozenset[str]:
     """Every form in which a value is looked for."""
     found = {value, *(line for line in value.splitlines() if len(line) >= _SHORTEST_LINE)}
     if len(value) < SHORTEST:
         return frozenset()
-    found |= {form for one in tuple(found) for form in _written(one)}
-    found |= set(_in_base64(value.encode()))
+    found |= {form for one in tuple(found) if not _PLAIN.fullmatch(one) for form in _written(one)}
+    found |= {value.encode().hex(), value.encode().hex().upper(), *_in_base64(value.encode())}
     return frozenset(one for one in found if len(one) >= SHORTEST)
 
 
@@ -136,8 +156,6 @@ def _written(value: str) -> Iterator[str]:
     yield repr(value)[1:-1]
     yield visible(value)
     yield visible_line(value)
-    yield value.encode().hex()
-    yield value.encode().hex().upper()
     yield value.encode().decode("latin-1")  # as a header, or an answer of no known charset, is read
 
 

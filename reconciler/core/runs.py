@@ -32,12 +32,14 @@ from reconciler.core.model import (
     StoredJob,
     whole_milliseconds,
 )
+from reconciler.core.redaction import Redactor
 from reconciler.core.redirects import place
 from reconciler.core.visible import visible
 from reconciler.errors import OverridesError
 from schemas.request import check_header_name, check_header_value, check_url
 
 EXCERPT_BYTES = 4096
+_WIDEST = 4  # bytes of a character
 
 # The charsets that answers come in. Python knows more codecs, some of which (punycode, idna) take minutes over a MiB.
 _CHARSETS = re.compile(
@@ -232,11 +234,18 @@ def call_headers(run: Run, attempt: int) -> dict[str, str]:
     }
 
 
-def excerpt(body: bytes, content_type: str | None = None) -> str:
-    """The first 4 KiB of a body as text that is safe to show: unreadable bytes replaced, control characters visible."""
+def excerpt(body: bytes, content_type: str | None = None, redactor: Redactor | None = None) -> str:
+    """The first 4 KiB of a body as text that is safe to show: unreadable bytes replaced, control characters visible.
+
+    What the redactor knows is masked, also where it begins within and ends beyond.
+    """
     text = _text(body[:EXCERPT_BYTES], content_type, final=len(body) <= EXCERPT_BYTES)
+    if redactor:
+        beyond = EXCERPT_BYTES + redactor.longest * _WIDEST
+        more = _text(body[:beyond], content_type, final=len(body) <= beyond)
+        text = redactor.beginning(more, len(text))
     if text.isascii() and text.isprintable():
-        return text
+        return text[:EXCERPT_BYTES]  # a mask may be longer than what it hides
     kept = visible(text).encode()[:EXCERPT_BYTES]  # a replaced byte takes three
     return kept.decode("utf-8", "ignore")
 

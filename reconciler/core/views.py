@@ -32,6 +32,7 @@ from reconciler.core.model import (
     Tally,
 )
 from reconciler.core.pauses import FOREVER
+from reconciler.core.redaction import masked_url
 from reconciler.core.shapes import (
     AfterView,
     ApplicationView,
@@ -215,7 +216,8 @@ def job_view(
         application=job.key.application,
         api=job.key.api,
         method=job.request.method,
-        url=job.request.url,
+        url=masked_url(job.request.url),
+        secrets={use.place.replace(":", " ", 1).rstrip(): str(use.ref) for use in job.request.secrets},
         follow_redirects=job.request.follow_redirects,
         held=held,
         state=state_of(job, stops, now=now),

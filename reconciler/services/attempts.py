@@ -6,13 +6,15 @@ Forbidden here: claiming and recording, which are the runner's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
 from reconciler.core.model import Attempt, HttpRequest, Job, Outcome, Reply, Run, StoredJob, whole_milliseconds
+from reconciler.core.redaction import Redactor
 from reconciler.core.runs import call_headers, excerpt, judge, retry_delay, retryable
+from reconciler.errors import ReconcilerError
 from reconciler.ports import Caller, Clock
 from reconciler.services.turns import Turn, Turns
 
@@ -130,6 +132,14 @@ class Underway:
         self.called_at = None
 
 
+Prepare = Callable[[Underway], Awaitable[HttpRequest]]
+
+
+async def as_declared(underway: Underway) -> HttpRequest:
+    """The request as it is."""
+    return underway.request
+
+
 class Attempts:
     """Makes the attempts of runs.
 
@@ -139,9 +149,23 @@ class Attempts:
         turns: a run that pauses gives its turn back and queues up again.
         term: under which this process leads at this very moment, ``None`` where it does not. What was claimed under
             another term is not sent.
+        prepare: makes a request ready to be sent, before each attempt: secret values, credentials. Where it raises a
+            ``ReconcilerError`` the run fails with that reason; nothing is sent, and it is not tried again.
+        redactor: masks what an answer echoes of these.
     """
 
-    def __init__(self, caller: Caller, clock: Clock, turns: Turns, term: Callable[[], int | None]) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        clock: Clock,
+        turns: Turns,
+        term: Callable[[], int | None],
+        *,
+        prepare: Prepare = as_declared,
+        redactor: Redactor | None = None,
+    ) -> None:
+        self._prepare = prepare
+        self._redactor = redactor or Redactor()
         self._caller = caller
         self._clock = clock
         self._turns = turns
@@ -154,12 +178,17 @@ class Attempts:
         tried = 0
         while True:
             tried += 1
+            try:
+                request = await self._prepare(underway)
+            except ReconcilerError as error:
+                return Ending(Outcome.FAILED, self._redactor.masked(str(error)), underway.excerpt)
             if underway.run.term and self._term() != underway.run.term:
                 return underway.deposed()
-            reply = await self._call(underway)
+            reply = await self._call(underway, request)
             outcome, reason = judge(reply, job.expect)
+            reason = self._redactor.masked(reason)
             underway.note(reply, reason)
-            shown = excerpt(reply.body, reply.content_type) if reply.body else ""
+            shown = excerpt(reply.body, reply.content_type, self._redactor) if reply.body else ""
             again = outcome is Outcome.FAILED and tried <= job.retry.limit
             if not again or not retryable(reply, job.expect, job.delivery):
                 return Ending(outcome, reason, shown)
@@ -168,8 +197,7 @@ class Attempts:
                 return underway.interrupted(self._clock.now())
             await self._pause(underway, reply)
 
-    async def _call(self, underway: Underway) -> Reply:
-        request = underway.request
+    async def _call(self, underway: Underway, request: HttpRequest) -> Reply:
         number = len(underway.attempts) + 1
         outgoing = replace(request, headers={**request.headers, **call_headers(underway.run, number)})
         underway.called_at = self._clock.now()

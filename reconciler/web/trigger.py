@@ -24,7 +24,7 @@ from reconciler.web.questions import job_key
 from reconciler.web.reading import ApiName, ApplicationName
 from reconciler.web.state import State, WebState
 from schemas.base import ShortText, Strict
-from schemas.request import Headers, Scalar
+from schemas.request import PlainHeaders, Scalar
 
 router = APIRouter(prefix="/api/v1")
 
@@ -37,7 +37,7 @@ class OverridesBody(Strict):
     """What a trigger replaces for its one run; everything is optional."""
 
     query: Mapping[ShortText, Scalar] = Field(default={}, description="Each parameter replaces the one of its name.")
-    headers: Headers = Field(default={}, description="Each header replaces the one of its name.")
+    headers: PlainHeaders = Field(default={}, description="Each header replaces the one of its name.")
     json_body: Any = Field(default=None, alias="json", description="Replaces the body. Not for GET, HEAD, OPTIONS.")
 
 
