@@ -118,14 +118,19 @@ def _whole(duration: timedelta) -> str:
 
 def _counted(older: Older) -> Fate:
     """The one record for all slots that are too old to be looked at one by one."""
-    reason = f"not caught up: {older.slots} slots are older than the newest {MOST_RECORDS}"
-    if older.stops:
-        parts = " and ".join(f"{number} {kind.value}" for kind, number in sorted(older.stops.items()))
-        among = "of these" if older.asked >= older.slots else f"of the newest {older.asked} of these"
-        were = "was" if sum(older.stops.values()) == 1 else "were"
-        reason += f"; {among} {parts} {were} not to run"
+    reason = f"not caught up: {older.slots} slots are older than the newest {MOST_RECORDS}" + stops_in_words(older)
     through = older.last if older.slots > 1 else None
     return Fate(older.first, Outcome.MISSED, reason, slots=older.slots, through=through)
+
+
+def stops_in_words(older: Older) -> str:
+    """How many of the slots that are only counted were not to run, as the end of a reason; empty where none is."""
+    if not older.stops:
+        return ""
+    parts = " and ".join(f"{number} {kind.value}" for kind, number in sorted(older.stops.items()))
+    among = "of these" if older.asked >= older.slots else f"of the newest {older.asked} of these"
+    were = "was" if sum(older.stops.values()) == 1 else "were"
+    return f"; {among} {parts} {were} not to run"
 
 
 def overtaken(job: Job, slot: datetime, now: datetime) -> str:

@@ -138,8 +138,10 @@ class Admission:
         if not self.closing and self._is_put_off(delayed.slot, delayed.due, now, delayed.cause):
             return
         stored = self._due(delayed.key)
-        taken = None if stored is None else self._take(stored, delayed, now)
-        if taken is not None:
+        if stored is None:
+            if delayed.cause is Cause.SCHEDULE and self._late is not None:  # gone or suspended: that is recorded
+                self.fall_behind(delayed.slot)
+        elif (taken := self._take(stored, delayed, now)) is not None:
             self.claims.extend([taken])
 
     def _due(self, key: JobKey) -> StoredJob | None:
@@ -260,8 +262,11 @@ class Admission:
     def _take_late(self, key: JobKey, slot: datetime) -> None:
         now = self._clock.now()
         stored = self._due(key)
-        run = None if stored is None else self._claim(stored, slot, Cause.SCHEDULE, now)
-        if stored is None or run is None:
+        if stored is None or slot <= stored.since:  # not owed any more: that is recorded
+            self.fall_behind(slot)
+            return
+        run = self._claim(stored, slot, Cause.SCHEDULE, now)
+        if run is None:
             return
         underway = Underway(run, stored, stored.job.request, now + stored.job.starting_deadline)
         underway.is_late = True

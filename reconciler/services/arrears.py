@@ -9,29 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
 
-from reconciler.core.arrears import MOST_RECORDS, Older, Stopped, decide
-from reconciler.core.model import Cause, JobKey, Outcome, RunQuery, StopKind, StoredJob
-from reconciler.core.runs import run_id
+from reconciler.core.arrears import MOST_RECORDS, Fate, Stopped, decide
+from reconciler.core.bygone import Bygone, bygone, lapse, stored_of
+from reconciler.core.calendars import stop_of
+from reconciler.core.eras import Span
+from reconciler.core.model import Cause, JobKey, Outcome, RunQuery, Schedule, Stop, StoredJob
+from reconciler.core.pauses import FOREVER
 from reconciler.core.timetable import Timetable
 from reconciler.errors import ReconcilerError, StoreError, StoreUnavailableError
 from reconciler.ports import Clock, Store
+from reconciler.services.owing import LISTED, MILLISECOND, Owing, alike, by_job, measured, number_of
 from reconciler.services.run import Runner
 
-# So many further slots of a job are asked whether something stopped them, where only their number is recorded.
-_MOST_ASKED = 200
-_LISTED = MOST_RECORDS + _MOST_ASKED
 _AT_ONCE = 500  # slots or jobs looked at before others get their turn on the event loop
-_IDS_AT_ONCE = 10_000
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(milliseconds=250), timedelta(seconds=2)
 _MOST_COUNTED = 100  # records of slots that are looked through for one that counts many
-_MILLISECOND = timedelta(milliseconds=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_STAMP = 15  # characters of an id that tell its slot and of which version it is
+_TIMETABLES = 16  # those whose slots are remembered: many jobs share one
 
 log = logging.getLogger(__name__)
 
@@ -46,16 +43,19 @@ class Arrears:
         jobs: every job as it stands now.
         term: under which this process leads at this very moment, ``None`` where it does not: nothing is looked at then.
         stopped: what stops a slot of a job; ``None`` if nothing does.
+        halted: the same but for the job's present schedule, which may not be the one of the slot; else ``stopped``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - named where it is wired
         self,
         store: Store,
         clock: Clock,
         runner: Runner,
         jobs: Callable[[], Collection[StoredJob]],
+        *,
         term: Callable[[], int | None] = lambda: 0,
         stopped: Stopped = lambda _key, _slot: None,
+        halted: Stopped | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -63,6 +63,7 @@ class Arrears:
         self._jobs = jobs
         self._term = term
         self._stopped = stopped
+        self._halted = halted or stopped
         self._behind: datetime | None = None
         self._looking: datetime | None = None
         self._is_away = False
@@ -78,7 +79,7 @@ class Arrears:
     def lead_from(self, mark: datetime) -> None:
         """This process leads from now on, and every slot up to ``mark`` has its record; the others are looked for."""
         self._runner.lead_from(mark)
-        self._behind = mark + _MILLISECOND
+        self._behind = mark + MILLISECOND
         self._looking = None
         self._hold()
         self._woken.set()
@@ -106,7 +107,7 @@ class Arrears:
         if self._term() is None:
             return False
         try:
-            await self.look(self._behind - _MILLISECOND)
+            await self.look(self._behind - MILLISECOND)
         except StoreError as error:
             if not self._is_away:
                 log.warning("owed slots cannot be looked for yet: %s", error)
@@ -127,59 +128,36 @@ class Arrears:
             StoreError: the store is away; the mark stays where it was.
         """
         async with self._one_at_a_time:
-            self._looking, self._behind = since + _MILLISECOND, None
+            self._looking, self._behind = since + MILLISECOND, None
             self._hold()
             try:
                 now = self._clock.now()
                 if since < now:
-                    await _Look(self._store, self._runner, self._stopped, since, now).through(self._jobs())
+                    look = _Look(self._store, self._runner, Span(since, now))
+                    jobs = list(self._jobs())
+                    await look.through(jobs, self._stopped)
+                    await look.back(jobs, self._halted)
             except BaseException:
-                self.behind(since + _MILLISECOND)
+                self.behind(since + MILLISECOND)
                 raise
             finally:
                 self._looking = None
                 self._hold()
 
 
-@dataclass(slots=True, kw_only=True)
-class _Owing:
-    """What a job owes: the slots to be decided one by one, and the older ones that are only counted.
-
-    Attributes:
-        rest: the newest of the older ones.
-        slots: how many older ones there are.
-        first, last: of all older ones.
-    """
-
-    newest: Sequence[datetime]
-    rest: Sequence[datetime]
-    slots: int
-    first: datetime = _EPOCH
-    last: datetime = _EPOCH
-    stops: dict[StopKind, int] = field(default_factory=dict)
-
-    @property
-    def older(self) -> Older | None:
-        if not self.slots:
-            return None
-        return Older(slots=self.slots, first=self.first, last=self.last, asked=len(self.rest), stops=self.stops)
-
-
 class _Look:
-    """One look at the slots in (since, now]."""
+    """One look at the slots of a span."""
 
-    def __init__(self, store: Store, runner: Runner, stopped: Stopped, since: datetime, now: datetime) -> None:
+    def __init__(self, store: Store, runner: Runner, span: Span) -> None:
         self._store = store
         self._runner = runner
-        self._stopped = stopped
-        self._since = since
-        self._now = now
+        self._span = span
         self._recorded: Mapping[str, Sequence[int]] = {}
         self._done = 0
 
-    async def through(self, jobs: Collection[StoredJob]) -> None:
+    async def through(self, jobs: Collection[StoredJob], stopped: Stopped) -> None:
         """Look at these jobs, those of one timetable together, and let others have their turn in between."""
-        self._recorded = await _by_job(await self._store.run_ids(self._since))
+        self._recorded = await by_job(await self._store.run_ids(self._span.after))
         groups: dict[Timetable, list[StoredJob]] = {}
         for stored in jobs:
             if not stored.job.suspend and stored.job.schedule.after is None:
@@ -187,13 +165,13 @@ class _Look:
                 await self._breathe(1)
         for timetable, group in groups.items():
             try:
-                listed = timetable.newest(self._since, self._now, _LISTED)
+                listed = timetable.newest(*self._span, LISTED)
             except ReconcilerError as error:
                 log.error("it is not known what is owed by %s: %s", timetable, error)  # noqa: TRY400 - a foreseen state
                 continue
             await self._breathe(len(listed) + 1)
             for stored in group if listed else ():
-                await self._settle(stored, timetable, listed)
+                await self._settle(stored, timetable, listed, stopped)
 
     async def _breathe(self, done: int) -> None:
         self._done += done
@@ -201,37 +179,90 @@ class _Look:
             self._done = 0
             await asyncio.sleep(0)
 
-    async def _settle(self, stored: StoredJob, timetable: Timetable, listed: Sequence[datetime]) -> None:
-        owing = await self._owing(stored, timetable, listed)
-        if owing.newest or owing.slots:
-            self._ask(stored.key, owing)
+    async def _settle(
+        self, stored: StoredJob, timetable: Timetable, listed: Sequence[datetime], stopped: Stopped
+    ) -> None:
+        after = max(self._span.after, stored.since)
+        recorded = await self._recorded_of(stored, after)
+        owing = await self._uncounted(stored.key, timetable, listed, after, recorded)
+        if owing.oldest is not None:
+            owing.ask(stored.key, stopped)
             await self._breathe(len(owing.rest))
-            self._must_be_able()
-            self._runner.settle(stored, decide(stored, owing.newest, owing.older, self._now, self._stopped))
-            await self._runner.room()
+            await self._give(stored, decide(stored, owing.newest, owing.older, self._span.until, stopped))
         await self._breathe(len(owing.newest) + 1)
 
-    def _must_be_able(self) -> None:
+    async def _give(self, stored: StoredJob, fates: Sequence[Fate]) -> None:
         if not self._runner.is_taking_on:
             raise StoreUnavailableError("the store is away, or this process leads no more")
+        self._runner.settle(stored, fates)
+        await self._runner.room()
 
-    async def _owing(self, stored: StoredJob, timetable: Timetable, listed: Sequence[datetime]) -> _Owing:
-        after = max(self._since, stored.since)
-        recorded = await self._recorded_of(stored, after)
-        owing = _measured(timetable, listed, after, recorded)
-        if owing.slots and (counted := await self._counted_until(stored.key, owing.first)) is not None:
-            owing = _measured(timetable, listed, max(after, counted), recorded)
-        return owing
+    async def back(self, jobs: Collection[StoredJob], halted: Stopped) -> None:
+        """Look at eras that are over, too: their slots are not run any more, and each gets its record."""
+        eras = await self._store.eras(since=self._span.after, until=FOREVER, changed=True)
+        if not eras:
+            return
+        by_key = {stored.key: stored for stored in jobs}
+        known = {*by_key, *(era.key for era in eras)}
+        has_strangers = not self._recorded.keys() <= {alike(key) for key in known}
+        key, left = None, 0
+        for past in bygone(eras, by_key, self._span):
+            if past.era.key != key:
+                key, left = past.era.key, MOST_RECORDS
+            try:
+                left -= await self._lapse(past, left, halted, has_strangers=has_strangers)
+            except StoreError:
+                raise
+            except ReconcilerError as error:
+                log.error("it is not known what %s owed before it was %s: %s", key, past.end, error)  # noqa: TRY400
+
+    async def _lapse(self, past: Bygone, most: int, halted: Stopped, *, has_strangers: bool) -> int:
+        """Record what nobody took on in an era that is over, ``most`` slots one by one; how many of these it has."""
+        stored, span = stored_of(past.era), past.span
+        timetable, stopped = Timetable.of(stored.job.schedule), _stopped_by(stored.job.schedule, halted)
+        listed = _listed(timetable, span)
+        await self._breathe(len(listed) + 1)
+        recorded = frozenset(self._recorded.get(alike(stored.key), ()))
+        owing = measured(timetable, listed, span.after, recorded, most)
+        if owing.oldest is not None and has_strangers:  # records of this job may have ids of a name that it had
+            recorded = recorded.union(await self._recorded_by_name(stored.key, span))
+        owing = await self._uncounted(stored.key, timetable, listed, span.after, recorded, most)
+        if owing.oldest is not None:
+            owing.ask(stored.key, stopped)
+            await self._give(stored, lapse(past, owing.newest, owing.older, stopped))
+        return min(most, len(listed))
 
     async def _recorded_of(self, stored: StoredJob, after: datetime) -> Collection[int]:
         """The slots of a job that have a record, as numbers."""
-        recorded = frozenset(self._recorded.get(_alike(stored.key), ()))
+        recorded = frozenset(self._recorded.get(alike(stored.key), ()))
         if not stored.job.derived_from or stored.applied_at is None or stored.applied_at <= after:
             return recorded
         # It may have had another name until then, of which its runs' ids were made.
-        application, api = stored.key
-        query = RunQuery(application=application, api=api, cause=Cause.SCHEDULE, since=after, limit=_LISTED)
-        return recorded.union(_number(run.slot) for run in await self._store.runs(query))
+        return recorded.union(await self._recorded_by_name(stored.key, Span(after, self._span.until)))
+
+    async def _recorded_by_name(self, key: JobKey, span: Span) -> Collection[int]:
+        """The newest slots in a span that have a record by the name that their job has now."""
+        since, until = (instant + MILLISECOND for instant in span)
+        query = RunQuery(
+            application=key.application, api=key.api, cause=Cause.SCHEDULE, since=since, until=until, limit=LISTED
+        )
+        return [number_of(run.slot) for run in await self._store.runs(query)]
+
+    async def _uncounted(
+        self,
+        key: JobKey,
+        timetable: Timetable,
+        listed: Sequence[datetime],
+        after: datetime,
+        recorded: Collection[int],
+        most: int = MOST_RECORDS,
+    ) -> Owing:
+        """What a job owes, without what an earlier look has counted in one record."""
+        owing = measured(timetable, listed, after, recorded, most)
+        if owing.oldest is None or not owing.may_be_counted:
+            return owing
+        counted = await self._counted_until(key, owing.oldest)
+        return owing if counted is None else measured(timetable, listed, max(after, counted), recorded, most)
 
     async def _counted_until(self, key: JobKey, first: datetime) -> datetime | None:
         """Until when an earlier look has counted slots from before ``first`` on in one record; ``None`` for none."""
@@ -247,79 +278,16 @@ class _Look:
         ends = [run.through for run in await self._store.runs(query) if run.through is not None]
         return max((end for end in ends if end >= first), default=None)
 
-    def _ask(self, key: JobKey, owing: _Owing) -> None:
-        """Find out what stopped slots that are only counted."""
-        for slot in owing.rest if owing.slots else ():
-            if (stop := self._stopped(key, slot)) is not None:
-                owing.stops[stop.kind] = owing.stops.get(stop.kind, 0) + 1
+
+def _stopped_by(schedule: Schedule, halted: Stopped) -> Stopped:
+    """What stopped a slot of a job while it had this schedule."""
+
+    def stopped(key: JobKey, slot: datetime) -> Stop | None:
+        return stop_of(schedule, slot) or halted(key, slot)
+
+    return stopped
 
 
-def _measured(timetable: Timetable, listed: Sequence[datetime], after: datetime, recorded: Collection[int]) -> _Owing:
-    """What a job owes after an instant.
-
-    Args:
-        timetable: the job's.
-        listed: its newest slots; where these are as many as are listed, there may be older ones.
-        after: slots at or before it are not owed.
-        recorded: numbers of slots that have their record.
-    """
-    slots = listed[bisect_right(listed, after) :]
-    owed = [slot for slot in slots if _number(slot) not in recorded] if recorded else slots
-    owing = _Owing(newest=owed[-MOST_RECORDS:], rest=owed[:-MOST_RECORDS], slots=max(len(owed) - MOST_RECORDS, 0))
-    if owing.rest:
-        owing.first, owing.last = owing.rest[0], owing.rest[-1]
-    if len(slots) == _LISTED:
-        _add_unlisted(owing, timetable, after, listed[0] - _MILLISECOND, recorded)
-    return owing
-
-
-def _add_unlisted(
-    owing: _Owing, timetable: Timetable, after: datetime, until: datetime, recorded: Collection[int]
-) -> None:
-    """Count what is owed of the slots in (after, until], which are too many to be listed."""
-    low, high = _number(after), _number(until)
-    slots = timetable.count(after, until) - sum(low < number <= high for number in recorded)
-    if slots <= 0:
-        return
-    owing.slots += slots
-    owing.first = next(_owed(timetable, after, recorded))
-    if not owing.rest:
-        owing.last = _last_owed(timetable, after, until, recorded)
-
-
-def _owed(timetable: Timetable, after: datetime, recorded: Collection[int]) -> Iterator[datetime]:
-    slot = timetable.next_after(after)
-    while slot is not None:
-        if _number(slot) not in recorded:
-            yield slot
-        slot = timetable.next_after(slot)
-
-
-def _last_owed(timetable: Timetable, after: datetime, until: datetime, recorded: Collection[int]) -> datetime:
-    """The newest owed slot in (after, until]; there is one."""
-    while slots := timetable.newest(after, until, MOST_RECORDS):
-        for slot in reversed(slots):
-            if _number(slot) not in recorded:
-                return slot
-        until = slots[0] - _MILLISECOND
-    return until
-
-
-async def _by_job(ids: Collection[str]) -> Mapping[str, Sequence[int]]:
-    """The slots that have records, as numbers, by what is alike in the ids of one job's runs."""
-    found: dict[str, list[int]] = {}
-    for place, one in enumerate(ids):
-        found.setdefault(one[_STAMP:], []).append(int(one[:8] + one[9:13], 16))
-        if place % _IDS_AT_ONCE == 0:
-            await asyncio.sleep(0)
-    return found
-
-
-def _alike(key: JobKey) -> str:
-    """What is alike in the ids of all runs that a job's slots have."""
-    return run_id(key, _EPOCH, Cause.SCHEDULE)[_STAMP:]
-
-
-def _number(slot: datetime) -> int:
-    """A slot as its run's id says it: in milliseconds since 1970."""
-    return (slot - _EPOCH) // _MILLISECOND
+@lru_cache(maxsize=_TIMETABLES)
+def _listed(timetable: Timetable, span: Span) -> Sequence[datetime]:
+    return timetable.newest(*span, LISTED)

@@ -68,6 +68,18 @@ async def test_an_era_holds_after_its_begin_until_the_next_one_begins(store, sin
     assert list(found) == _days(*held)
 
 
+async def test_of_what_has_changed_since_only_those_jobs_are_told(store):
+    await store.apply(eras=[*_days(0, 2, 4), *_days(0, job="a/quiet"), *_days(0, 3, job="a/edited")])
+    since = START + 2 * DAY
+    found = await store.eras(since=since, until=START + 9 * DAY, changed=True)
+    assert found == [*_days(0, 3, job="a/edited"), *_days(2, 4)]
+    asked = {"since": since, "until": START + 9 * DAY, "changed": True}
+    assert await store.eras(**asked, keys=[JobKey("a", "edited"), JobKey("a", "quiet")]) == found[:2]
+    assert await store.eras(**asked, keys=[JobKey("a", "quiet")]) == []
+    assert await store.eras(since=START + 4 * DAY, until=FAR_AWAY, changed=True) == []
+    assert await store.eras(since=since, until=START + 3 * DAY, changed=True) == []
+
+
 async def test_eras_are_carried_over_to_a_jobs_new_name_also_when_repeated(store):
     old, new, other = JobKey("billing", "nightly"), JobKey("accounts", "nightly"), JobKey("a", "b")
     await store.apply(eras=[*_days(0, 1), *_days(0, job="a/b")])
