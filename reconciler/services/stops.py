@@ -6,6 +6,7 @@ was known last. Forbidden here: writing a pause (``app.stopping``), and the rule
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
@@ -63,6 +64,7 @@ class Stops:
         self._given: list[FreezeWindow] = []
         self._stoppages = Stoppages()
         self._is_away = False
+        self._one_at_a_time = asyncio.Lock()
         self._damaged: set[str] = set()  # told already
 
     @property
@@ -96,15 +98,19 @@ class Stops:
         return True
 
     async def load(self) -> None:
-        """Read what is stored; to be done before the first slot.
+        """Read everything that is stored; to be done before the first slot. Tells as ``read`` does.
 
         Raises:
             StoreError: the store is away or refuses.
         """
-        now = self._clock.now()
-        everything = (await self._stored(now)).values()
-        self._past = [pause for pause in everything if covers_until(pause) <= now]
-        self._note({pause.id: pause for pause in everything if covers_until(pause) > now}, now)
+        async with self._one_at_a_time:
+            now = self._clock.now()
+            everything = await self._stored(now)
+            gone = [everything.get(name, replace(pause, ended_at=now)) for name, pause in self._open.items()]
+            gone = [pause for pause in gone if covers_until(pause) <= now]
+            self._past = [pause for pause in everything.values() if covers_until(pause) <= now]
+            self._note({name: pause for name, pause in everything.items() if covers_until(pause) > now}, now)
+            self._tell_ends(gone)
         self.windows(await self._store.windows(unheard))  # the first sync tells of those that cannot be read
 
     async def keep(self) -> None:
@@ -117,7 +123,7 @@ class Stops:
     async def step(self) -> None:
         """Do once what is due now."""
         try:
-            await self._read()
+            await self.read()
             await self._thaws.look(self._stoppages)
             self._is_away = False
         except StoreError as error:
@@ -127,17 +133,26 @@ class Stops:
         except Exception:
             log.exception("a bug in stops")
 
-    async def _read(self) -> None:
-        now = self._clock.now()
-        found = await self._stored(now, ending_after=now)
-        gone = [pause for pause in self._open.values() if pause.id not in found]
-        if found == self._open:
-            return
-        if any(pause.until > now for pause in gone):  # somebody ended it: who, and when?
-            stored = await self._stored(now)
-            gone = [stored.get(pause.id, replace(pause, ended_at=now)) for pause in gone]
-        self._past += gone
-        self._note(found, now)
+    async def read(self) -> None:
+        """Read which pauses are open, and tell of those that have begun or ended since.
+
+        Raises:
+            StoreError: the store is away or refuses.
+        """
+        async with self._one_at_a_time:
+            now = self._clock.now()
+            found = await self._stored(now, ending_after=now)
+            gone = [pause for pause in self._open.values() if pause.id not in found]
+            if found == self._open:
+                return
+            if any(pause.until > now for pause in gone):  # somebody ended it: who, and when?
+                stored = await self._stored(now)
+                gone = [stored.get(pause.id, replace(pause, ended_at=now)) for pause in gone]
+            self._past += gone
+            self._note(found, now)
+            self._tell_ends(gone)
+
+    def _tell_ends(self, gone: Iterable[Pause]) -> None:
         for pause in gone:
             self._on_change(RESUMED if covers_until(pause) < pause.until else ENDED, pause)
 

@@ -382,3 +382,28 @@ class TestCatchingUp:
         await house.clock.advance(30 * MINUTE)
         assert house.caught_up() == []
         assert house.store.calls["runs"] == 0
+
+
+async def test_a_pause_that_has_just_ended_is_told_though_another_is_asked_for_at_once():
+    """Who pauses a job by itself has the pauses read; one that ended in the same moment is not passed over."""
+    house = House()
+    house.store.stored_pauses = {"001": pause()}
+    await house.stops.load()
+    house.told()
+    await house.store.pause(pause(ended_at=START + SECOND, ended_by="dev@host"))
+    await house.store.pause(pause(2))
+    await house.clock.advance(SECOND)
+    await house.stops.read()
+    assert sorted(house.told()) == [("paused", "002"), ("resumed", "001")]
+    assert house.reason() == "migration"
+
+
+async def test_a_pause_that_ended_before_everything_is_read_anew_is_told():
+    house = House()
+    house.store.stored_pauses = {"001": pause(), "002": pause(2, until=START + MINUTE)}
+    await house.stops.load()
+    house.told()
+    await house.store.pause(pause(ended_at=START + SECOND, ended_by="dev@host"))
+    await house.clock.advance(2 * MINUTE)
+    await house.stops.load()
+    assert sorted(house.told()) == [("pause ended", "002"), ("resumed", "001")]
