@@ -65,7 +65,7 @@ def _masking(redactor: Redactor) -> Callable[[Any, str, EventDict], EventDict]:
     """A processor that masks every value of a line, but not its names."""
 
     def mask(_logger: Any, _method: str, event: EventDict) -> EventDict:
-        return redactor.masked_deep(event) if redactor else event
+        return redactor.masked_deep(event) if redactor.knows_any else event
 
     return mask
 

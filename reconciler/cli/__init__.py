@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from reconciler.app.masking import REDACTOR
-from reconciler.cli import act, audit, console, declare, inspect, stop
+from reconciler.cli import act, audit, console, declare, inspect, sealing, stop
 from reconciler.cli.usage import PlanCommand
 from reconciler.errors import ReconcilerError
 
@@ -49,6 +49,10 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     stop.resume,
     stop.pauses,
     act.check,
+    sealing.keygen,
+    sealing.seal,
+    sealing.unseal,
+    sealing.rotate,
     declare.schema,
 )
 for command in _COMMANDS:

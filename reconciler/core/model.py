@@ -143,7 +143,8 @@ class SecretUse:
     """A place of a request at which a secret value goes out.
 
     Attributes:
-        place: ``header:NAME``, ``query:NAME``, ``form:NAME``, ``body:/json/pointer`` or ``auth:FIELD``.
+        place: ``header:NAME``, ``query:NAME``, ``form:NAME``, ``body:/json/pointer`` or ``auth:FIELD``; in the request
+            of a handshake ``auth:`` and one of these.
         shared: it is sealed for the Application, which declares it for all its Apis.
     """
 
@@ -153,8 +154,8 @@ class SecretUse:
 
     def field(self, api: str) -> str:
         """What a sealed value is bound to, beside the Application: ``api/nightly/header:x-key``, ``header:x-key``."""
-        where, colon, name = self.place.partition(":")
-        place = f"{where}{colon}{name.lower() if where == 'header' else name}"
+        where, colon, name = self.place.rpartition("header:")  # capitals make no difference in its name
+        place = f"{where}{colon}{name.lower()}" if colon and where in ("", "auth:") else self.place
         return place if self.shared else f"api/{api}/{place}"
 
 
@@ -325,6 +326,11 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+    @property
+    def secrets(self) -> tuple[SecretUse, ...]:
+        """Every reference to a secret value: of the request, and of how it authenticates."""
+        return self.request.secrets if self.auth is None else (*self.request.secrets, *self.auth.secrets)
+
 class Commit:
     """A commit of a git repository, as far as people ask for it.
 
@@ -770,6 +776,7 @@ class RunQuery:
         until: slots before this instant.
         before: only runs whose id is below this one: the cursor.
         limit: at most so many, newest slot first.
+        applications: only runs of these Applications, besides what ``application`` says.
     """
 
     application: str | None = None
@@ -780,6 +787,7 @@ class RunQuery:
     until: datetime | None = None
     before: str | None = None
     limit: int = 50
+    applications: tuple[str, ...] | None = None
 
 
 class Tally(NamedTuple):

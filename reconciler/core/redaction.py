@@ -53,7 +53,9 @@ class Redactor:
         self._values: OrderedDict[str, frozenset[str]] = OrderedDict()
         self._forms: dict[str, _Alike] = {}  # by their beginnings
 
-    def __bool__(self) -> bool:
+    @property
+    def knows_any(self) -> bool:
+        """Whether there is anything to be masked."""
         return bool(self._forms)
 
     def learn(self, value: str) -> None:

@@ -240,7 +240,7 @@ def excerpt(body: bytes, content_type: str | None = None, redactor: Redactor | N
     What the redactor knows is masked, also where it begins within and ends beyond.
     """
     text = _text(body[:EXCERPT_BYTES], content_type, final=len(body) <= EXCERPT_BYTES)
-    if redactor:
+    if redactor is not None and redactor.knows_any:
         beyond = EXCERPT_BYTES + redactor.longest * _WIDEST
         more = _text(body[:beyond], content_type, final=len(body) <= beyond)
         text = redactor.beginning(more, len(text))

@@ -45,9 +45,12 @@ class Sealed(NamedTuple):
         if version != _VERSION or not dot or not _ID.fullmatch(key_id):
             raise SealingError("it is no sealed value; `reconciler seal` makes them")
         try:
-            return cls(key_id, base64.b64decode(data + "=" * (-len(data) % 4), altchars=b"-_", validate=True))
+            sealed = cls(key_id, base64.b64decode(data + "=" * (-len(data) % 4), altchars=b"-_", validate=True))
         except (binascii.Error, ValueError):
-            raise SealingError("it is not whole: its end is missing, or something was changed in it") from None
+            sealed = None
+        if sealed is None or str(sealed) != text:
+            raise SealingError("it is not whole: its end is missing, or something was changed in it")
+        return sealed
 
     def __str__(self) -> str:
         return f"{_VERSION}.{self.key_id}.{base64.urlsafe_b64encode(self.data).decode().rstrip('=')}"

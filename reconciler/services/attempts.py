@@ -165,7 +165,7 @@ class Attempts:
         redactor: Redactor | None = None,
     ) -> None:
         self._prepare = prepare
-        self._redactor = redactor or Redactor()
+        self._redactor = Redactor() if redactor is None else redactor
         self._caller = caller
         self._clock = clock
         self._turns = turns
