@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import time
+from datetime import datetime
+
+import pytest
 
 from tests.acceptance.command import eventually
 from tests.acceptance.conftest import World
@@ -21,6 +26,10 @@ def delete_run(world: World, run_id: str) -> None:
     with connection:
         assert connection.execute("DELETE FROM runs WHERE id = ?", (run_id,)).rowcount == 1
     connection.close()
+
+
+def stamp_of(slot: str) -> float:
+    return datetime.fromisoformat(slot).timestamp()
 
 
 def test_every_slot_has_its_record_while_it_runs_and_afterwards(world, target):
@@ -77,3 +86,89 @@ def test_what_is_asked_wrongly_is_told(small_world):
     assert (wrong.code, "did you mean `shop`?" in wrong.err) == (1, True)
     backwards = small_world.command("audit", "--from", "2026-03-02", "--to", "2026-03-01")
     assert (backwards.code, "is not before the end" in backwards.err) == (2, True)
+
+
+class TestEditsDuringDowntime:
+    """What was due by the old schedule, after the reconciler stopped and before the edit was applied."""
+
+    DOWNTIME = 4.0  # seconds
+
+    @pytest.fixture
+    def down(self, world, target):
+        """A world whose reconciler has ended, with a job a second; and when it ended."""
+        world.declare("shop", {"name": "ping"}, {"name": "rare", "schedule": RARELY})
+        reconciler = world.start()
+        eventually(lambda: len(target.of("shop/ping")) >= 2)
+        assert reconciler.end() == 0
+        return time.time()
+
+    def after(self, world, target, down, job="shop/ping", **sync):
+        """Start anew after a while; the records of the slots since, up to when the edit was known."""
+        calls = len(target.calls)
+        eventually(lambda: time.time() > down + self.DOWNTIME)
+        begun = time.time()
+        reconciler = world.start()
+        reconciler.wait_for("sync", **sync)
+        found = eventually(lambda: self.owed(world, job, down, begun))
+        assert reconciler.end() == 0
+        assert not [call for call in target.calls[calls:] if call.slot.timestamp() < begun]
+        result = audit(world)
+        assert (result["verdict"], result["differences"]) == ("Every slot has its record.", [])
+        return found
+
+    def owed(self, world, job, down, begun):
+        """The records of the slots of the downtime, once each slot has one."""
+        found = [run for run in world.runs(job) if down < stamp_of(run["slot"]) < begun]
+        return found if len(found) >= int(begun - down) else []
+
+    @pytest.mark.parametrize(
+        ("end", "apis", "sync"),
+        [
+            ("edited", ({"name": "ping", "schedule": RARELY},), {"changed": 1}),
+            ("removed", (), {"removed": 1}),
+            ("suspended", ({"name": "ping", "suspend": True},), {"changed": 1}),
+            ("removed", ({"name": "pong", "schedule": RARELY},), {"removed": 1, "added": 1}),
+        ],
+        ids=["edited", "removed", "suspended", "another-name"],
+    )
+    def test_nothing_is_called_and_each_slot_has_its_record(self, world, target, down, end, apis, sync):
+        world.declare("shop", *apis, {"name": "rare", "schedule": RARELY})
+        found = self.after(world, target, down, **sync)
+        reason = f"not caught up: the job was {end} before this slot could be taken on"
+        assert {(run["status"], run["reason"], run["file"]) for run in found} == {("missed", reason, "shop.yaml")}
+
+    def test_a_renamed_and_edited_job_keeps_its_slots(self, world, target, down):
+        renamed = {"name": "pong", "schedule": RARELY, "annotations": {"reconciler/renamed-from": "shop/ping"}}
+        world.declare("shop", renamed, {"name": "rare", "schedule": RARELY})
+        found = self.after(world, target, down, job="shop/pong", renamed=1)
+        assert {run["status"] for run in found} == {"missed"}
+        assert {"edited" in run["reason"] for run in found} == {True}
+
+    def test_a_sync_by_hand_while_nobody_leads(self, world, target, down):
+        world.declare("shop", {"name": "ping", "schedule": RARELY}, {"name": "rare", "schedule": RARELY})
+        eventually(lambda: time.time() > down + self.DOWNTIME)
+        assert world.command("sync").code == 0
+        edited = time.time()
+        reconciler = world.start()
+        found = eventually(lambda: [r for r in world.runs("shop/ping") if down < stamp_of(r["slot"]) < edited])
+        assert reconciler.end() == 0
+        assert len(found) >= int(self.DOWNTIME)
+        assert {run["status"] for run in found} == {"missed"}
+        assert audit(world)["verdict"] == "Every slot has its record."
+
+    def test_a_takeover_after_an_edit(self, world, target):
+        """The leader is killed, and the file edited before another leads."""
+        world.declare("shop", {"name": "ping"})
+        first = world.start()
+        eventually(lambda: len(target.of("shop/ping")) >= 2)
+        second = world.start()
+        first.end(signal.SIGKILL)
+        down, calls = time.time(), len(target.calls)
+        world.declare("shop", {"name": "ping", "schedule": RARELY})
+        line = second.wait_for("sync", changed=1)
+        found = eventually(lambda: self.owed(world, "shop/ping", down, line.at - 1))
+        assert second.end() == 0
+        assert {run["status"] for run in found} <= {"missed", "succeeded", "skipped"}
+        assert len({call.run for call in target.calls}) == len(target.calls)
+        assert len(target.calls) <= calls + len(found)
+        assert audit(world)["verdict"] == "Every slot has its record."

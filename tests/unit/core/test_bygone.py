@@ -92,11 +92,12 @@ class TestWhatBecomesOfIt:
     def test_older_ones_share_one_record(self):
         older = Older(slots=30, first=MARK, last=MARK + 29 * MINUTE, asked=30, stops={StopKind.PAUSED: 2})
         counted, single = self.fates(MARK + HOUR, older=older)
+        reason = "not caught up: the job was edited before these 30 slots could be taken on; of these 2 paused were not"
+        reason += " to run"
         assert counted == (
             MARK,
             Outcome.MISSED,
-            "not caught up: the job was edited before these 30 slots could be taken on;"
-            " of these 2 paused were not to run",
+            reason,
             False,
             30,
             MARK + 29 * MINUTE,

@@ -169,6 +169,15 @@ class TestManySlots:
             await house.clock.advance(1)
         assert len(await house.record()) == 101
 
+    async def test_nor_where_few_are_counted(self):
+        house = Leader(job(catch_up="all"), clock=FakeClock(START + 150 * MINUTE + 20 * SECOND))
+        for since in (START, START, START + 20 * MINUTE):
+            await house.look(since)
+            await house.clock.advance(1)
+        counted, *others = await house.record()
+        assert (counted.slots, counted.through) == (50, START + 50 * MINUTE)
+        assert [run.slot for run in others] == minutes(*range(51, 151))
+
     async def test_nor_after_another_day_of_downtime(self):
         house = self.house()
         await house.look(START)
