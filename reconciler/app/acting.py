@@ -14,6 +14,7 @@ from reconciler.adapters.caller import HttpCaller
 from reconciler.adapters.clock import ApsClock
 from reconciler.app import wiring
 from reconciler.app.masking import REDACTOR
+from reconciler.core.desired import Desired
 from reconciler.core.model import JobKey, Outcome, Overrides, Run, SyncReport
 from reconciler.core.plan import Plan
 from reconciler.core.plural import plural
@@ -25,6 +26,8 @@ from reconciler.services.secrets import SecretValues
 from reconciler.services.upkeep import Upkeep
 from reconciler.settings import Settings
 from reconciler.web.server import bind, parse_listen
+
+_SHOWN = 20
 
 
 async def sync_once(settings: Settings, *, allow_prune: str) -> tuple[SyncReport, Plan]:
@@ -98,22 +101,34 @@ class Finding:
 
 
 async def check(settings: Settings) -> list[Finding]:
-    """Look at source, store and address; raises nothing that it can say."""
-    return [await _check_source(settings), await _check_store(settings), _check_listen(settings)]
+    """Look at source, secrets, store and address; raises nothing that it can say."""
+    return [*await _check_source(settings), await _check_store(settings), _check_listen(settings)]
 
 
-async def _check_source(settings: Settings) -> Finding:
+async def _check_source(settings: Settings) -> list[Finding]:
     try:
         source = wiring.open_source(settings)
         declarations = Declarations(source.name, settings.environment)
         snapshot = await source.fetch({})
     except ReconcilerError as error:
-        return Finding(what="source", good=False, text=str(error))
+        return [Finding(what="source", good=False, text=str(error))]
     desired = declarations.update(snapshot)
     problems = declarations.problems
     counts = ((len(snapshot.files), "file"), (len(desired.jobs), "job"), (len(problems), "problem"))
     text = f"{source.name}: {', '.join(plural(count, noun) for count, noun in counts)}"
-    return Finding(what="source", good=not problems, text=f"{text}; see `reconciler validate`" if problems else text)
+    text = f"{text}; see `reconciler validate`" if problems else text
+    return [Finding(what="source", good=not problems, text=text), *await _check_secrets(settings, desired)]
+
+
+async def _check_secrets(settings: Settings, desired: Desired) -> list[Finding]:
+    """Whether every reference can be read by this process, with its environment and its rights."""
+    jobs = list(desired.jobs.values())
+    if not any(job.request.secrets for job in jobs):
+        return []
+    found = await SecretValues(wiring.secrets(settings), REDACTOR).unreadable(jobs)
+    more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+    bad = [Finding(what="secrets", good=False, text=text) for text in (*found[:_SHOWN], *more)]
+    return bad or [Finding(what="secrets", good=True, text="every reference can be read")]
 
 
 async def _check_store(settings: Settings) -> Finding:

@@ -43,7 +43,7 @@ from reconciler.services.chains import Chains
 from reconciler.services.leading import Leadership
 from reconciler.services.reconcile import Reconciliation, SyncOptions
 from reconciler.services.run import Runner
-from reconciler.services.secrets import SecretValues
+from reconciler.services.secrets import Readability, SecretValues
 from reconciler.services.stops import Stops
 from reconciler.services.strikes import Strikes
 from reconciler.services.upkeep import Upkeep
@@ -107,6 +107,11 @@ class Engine:
             store, self._clock, self._runner, lambda: self._reconciliation.jobs, lambda: self._attending.term
         )
         self._strikes = Strikes(store, self._clock, self._reconciliation.job, paused=lambda: self._stops.read())  # noqa: PLW0108
+        self._readability = Readability(
+            self._values,
+            self._clock,
+            jobs=lambda: (self._reconciliation.latest and self._reconciliation.latest.id, self._reconciliation.jobs),
+        )
         self._leadership = Leadership(
             store=store,
             clock=self._clock,
@@ -210,6 +215,7 @@ class Engine:
         self._keep(stack, "arrears", self._arrears.keep())
         self._keep(stack, "chains", self._chains.keep())
         self._keep(stack, "strikes", self._strikes.keep())
+        self._keep(stack, "secrets", self._readability.keep())
         self._prepare()
         log.info("ready", **await self._summary())
 
@@ -239,6 +245,7 @@ class Engine:
             applications=lambda: {
                 state.name: state.history for state in self._reconciliation.applications if state.history is not None
             },
+            unreadable=lambda: self._readability.unreadable,
         )
 
     async def _drain(self, signals: Signals) -> None:

@@ -53,6 +53,7 @@ def status(store: StoreOption = None, output: OutputOption = Output.TEXT) -> Non
             *_degraded_rows(view),
             [("jobs", "bold"), _jobs_text(view)],
             *_stop_rows(view),
+            *_unreadable_rows(view),
             [("in flight", "bold"), str(view.running)],
             [
                 ("last 24 h", "bold"),
@@ -84,6 +85,16 @@ def _degraded_rows(view: views.StatusView) -> list[list[Cell]]:
         [("degraded", "yellow"), (f"{since}: {condition.reason}", "yellow")],
         ["", "what was declared last keeps running; it is tried again by itself"],
     ]
+
+
+def _unreadable_rows(view: views.StatusView) -> list[list[Cell]]:
+    """Secrets that a process cannot read, each once however many processes say so."""
+    found = list(dict.fromkeys(text for process in view.processes for text in process.unreadable))
+    rows: list[list[Cell]] = [
+        [("unreadable" if number == 0 else "", "yellow"), (text, "yellow")]
+        for number, text in enumerate(found[:_SHOWN])
+    ]
+    return [*rows, ["", f"and {len(found) - _SHOWN} more"]] if len(found) > _SHOWN else rows
 
 
 def _stop_rows(view: views.StatusView) -> list[list[Cell]]:

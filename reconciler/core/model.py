@@ -731,6 +731,7 @@ class Process:
         listen: the address of its HTTP, if it serves any.
     """
 
+        unreadable: references to secrets that it cannot read at present, by name, with the reason.
     id: str
     role: str
     host: str
@@ -742,6 +743,7 @@ class Process:
     seen_at: datetime
 
 
+    unreadable: tuple[str, ...] = ()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """Who leads on a store: the one process that wakes at slots, syncs and recovers.

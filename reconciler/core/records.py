@@ -183,6 +183,7 @@ def encode_process(process: Process) -> Document:
         "startedAt": process.started_at,
         "seenAt": process.seen_at,
     }
+        "unreadable": [utf8(each) for each in process.unreadable],
 
 
 def encode_lease(lease: Lease) -> Document:
@@ -381,6 +382,7 @@ def decode_lease(document: Document) -> Lease:
         holder=text(document, "holder"),
         term=whole(document, "term"),
         since=instant(document, "since"),
+        unreadable=newer(texts, document, "unreadable", ()),
         expires_at=instant(document, "expiresAt"),
         accounted_from=instant(document, "accountedFrom"),
         accounted_until=instant(document, "accountedUntil"),

@@ -309,7 +309,10 @@ class LeaderView(View):
 
 
 class ProcessView(View):
-    """A process that is, or was, alive on this store; ``leads`` is true for one of them at most."""
+    """A process that is, or was, alive on this store; ``leads`` is true for one of them at most.
+
+    ``unreadable`` names the references to secrets that it cannot read at present.
+    """
 
     id: str
     role: str
@@ -331,6 +334,7 @@ class JobCounts(View):
     paused: int
     frozen: int
     held: int
+    unreadable: tuple[str, ...]
     complete: int
 
 

@@ -6,15 +6,21 @@ Forbidden here: keeping a value, and saying one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable
+from datetime import timedelta
 
-from reconciler.core.model import HttpRequest, JobKey, SecretUse, StoredJob
+from reconciler.core.model import HttpRequest, Job, JobKey, SecretUse, StoredJob
 from reconciler.core.redaction import Redactor
 from reconciler.core.secrets import filled
 from reconciler.errors import SecretError
-from reconciler.ports import Secrets
+from reconciler.ports import Clock, Secrets
 
 _AT_ONCE = 50
+_STEP = timedelta(seconds=2)
+_AGAIN = timedelta(minutes=1)
+_MOST = 100
+log = logging.getLogger(__name__)
 
 
 class SecretValues:
@@ -50,27 +56,27 @@ class SecretValues:
         uses = [use for use in request.secrets if not use.place.startswith("auth:")]
         return filled(request, {use.place: await self.value(use, key) for use in uses})
 
-    async def unreadable(self, jobs: Iterable[StoredJob]) -> list[str]:
+    async def unreadable(self, jobs: Iterable[Job]) -> list[str]:
         """What cannot be read at present, one sentence for each reference, with the first job that has it."""
         found: dict[tuple[object, ...], str] = {}
         looked: set[tuple[object, ...]] = set()
-        for number, stored in enumerate(jobs):
+        for number, job in enumerate(jobs):
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
-            for use in stored.job.request.secrets:
-                what = _same(use, stored.key)
+            for use in job.request.secrets:
+                what = _same(use, job.key)
                 if what not in looked:
                     looked.add(what)
-                    if reason := await self._complaint(use, stored):
+                    if reason := await self._complaint(use, job):
                         found[what] = reason
         return list(found.values())
 
-    async def _complaint(self, use: SecretUse, stored: StoredJob) -> str | None:
+    async def _complaint(self, use: SecretUse, job: Job) -> str | None:
         try:
-            value = await self.value(use, stored.key)
-            filled(_alone(stored.job.request, use), {use.place: value})
+            value = await self.value(use, job.key)
+            filled(_alone(job.request, use), {use.place: value})
         except SecretError as error:
-            return f"{stored.key} {use.place.replace(':', ' ', 1).rstrip()}: {error}"
+            return f"{job.key} {use.place.replace(':', ' ', 1).rstrip()}: {error}"
         return None
 
 
@@ -82,3 +88,46 @@ def _same(use: SecretUse, key: JobKey) -> tuple[object, ...]:
 
 def _alone(request: HttpRequest, use: SecretUse) -> HttpRequest:
     return HttpRequest(method=request.method, url=request.url, body=request.body, secrets=(use,))
+
+
+class Readability:
+    """Looks, from time to time and after each change of the jobs, whether all their secrets can be read.
+
+    Args:
+        values: where they are looked for.
+        clock: for the pauses.
+        jobs: as they stand now, and what changes when they do.
+
+    Attributes:
+        unreadable: what could not be read when it was last looked, one sentence each, names only; not all, where many.
+    """
+
+    def __init__(
+        self, values: SecretValues, clock: Clock, jobs: Callable[[], tuple[object, Iterable[StoredJob]]]
+    ) -> None:
+        self._values = values
+        self._clock = clock
+        self._jobs = jobs
+        self._looked: tuple[object, timedelta] | None = None
+        self.unreadable: tuple[str, ...] = ()
+
+    async def keep(self) -> None:
+        """Look for as long as the process lives; never ends by itself."""
+        while True:
+            try:
+                await self.step()
+            except Exception:
+                log.exception("a bug in looking for secrets")
+            await self._clock.sleep(_STEP)
+
+    async def step(self) -> None:
+        """Look where it is time, and say what is new."""
+        change, jobs = self._jobs()
+        now = self._clock.steady()
+        if self._looked is not None and self._looked[0] == change and now - self._looked[1] < _AGAIN:
+            return
+        self._looked = change, now
+        found = tuple(await self._values.unreadable(stored.job for stored in jobs))
+        for text in [each for each in found if each not in self.unreadable][:_MOST]:
+            log.warning("cannot be read now: %s", text)
+        self.unreadable = found[:_MOST]

@@ -6,7 +6,7 @@ Each step survives a store that is away and is done again later. Forbidden here:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -36,6 +36,7 @@ class Upkeep:
         leads: whether this process leads: others only watch, so that they know who is silent when they lead.
         retention: how long ended runs are kept.
         applications: those that keep theirs otherwise, and how long; asked each time.
+        unreadable: references to secrets that this process cannot read at present; told with each sign of life.
     """
 
     def __init__(  # noqa: PLR0913 - named where it is wired
@@ -49,6 +50,7 @@ class Upkeep:
         leads: Callable[[], bool] = lambda: True,
         retention: Retention = Retention(),  # noqa: B008 - it is frozen
         applications: Callable[[], Mapping[str, Retention]] = dict,
+        unreadable: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -58,6 +60,7 @@ class Upkeep:
         self._leads = leads
         self._retention = retention
         self._applications = applications
+        self._unreadable = unreadable
         self._expired_at: datetime | None = None
         self._stepped_at: datetime | None = None
         # Owner -> the sign of life that stood in the store, and since when on our own clock. Other hosts' clocks may be
@@ -92,7 +95,8 @@ class Upkeep:
             await self._store.farewell(self._process.id)
 
     async def _beat(self) -> None:
-        self._process = replace(self._process, seen_at=whole_milliseconds(self._clock.now()))
+        now = whole_milliseconds(self._clock.now())
+        self._process = replace(self._process, seen_at=now, unreadable=tuple(self._unreadable()))
         await self._store.beat(self._process)
 
     async def _recover(self) -> None:

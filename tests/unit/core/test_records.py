@@ -309,7 +309,16 @@ def some_documents() -> dict[str, fields.Document]:
         "syncs": records.encode_report(replace(report, commit=commit, drift=(drift,))),
         "pauses": records.encode_pause(pause),
         "processes": records.encode_process(
-            Process(id="p", role="run", host="h", pid=1, version="1", started_at=START, seen_at=START)
+            Process(
+                id="p",
+                role="run",
+                host="h",
+                pid=1,
+                version="1",
+                started_at=START,
+                seen_at=START,
+                unreadable=("x",),
+            )
         ),
         "leases": records.encode_lease(
             Lease(
@@ -399,6 +408,7 @@ NEEDED = [
     for kind, path in READ
     if path not in NEWER_WITHIN and (len(path) > 1 or path[0] not in NEWER.get(kind, set()))
 ]
+    "processes": {"unreadable"},
 
 
 def test_a_damaged_pause_goes_on_as_long_as_it_says_what_is_paused():

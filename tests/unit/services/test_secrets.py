@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -11,7 +11,7 @@ from reconciler.core.model import HttpRequest, JobKey, Outcome, Reply, RetryPoli
 from reconciler.core.redaction import Redactor
 from reconciler.errors import ReconcilerError, SecretError
 from reconciler.services.run import Runner
-from reconciler.services.secrets import SecretValues
+from reconciler.services.secrets import Readability, SecretValues
 from tests.fakes import FakeClock, MemoryStore, ScriptedCaller, settle, stored_job
 
 VALUE = "sw0rdfish-sw0rdfish"
@@ -160,11 +160,42 @@ async def test_what_is_unreadable_is_listed_once_for_each_reference():
         job(*uses(header_X="BAD"), sealed, name="billing/third"),
         job(sealed, name="billing/fourth"),
     ]
-    assert await house.values.unreadable(jobs) == [
+    assert await house.values.unreadable([each.job for each in jobs]) == [
         "billing/nightly query t: secret env AWAY: not set",
         "billing/other header X: secret env AWAY: not set",
         f"billing/third header X: secret env BAD: {NO_HEADER}",
         "billing/third header X: secret sealed, key 0a1b2c3d: not set",
         "billing/fourth header X: secret sealed, key 0a1b2c3d: not set",
     ]
-    assert await house.values.unreadable([replace(jobs[0], job=job().job)]) == []
+    assert await house.values.unreadable([job().job]) == []
+
+
+class TestReadability:
+    async def test_it_is_looked_again_after_a_minute_and_when_jobs_change(self, caplog):
+        house = House()
+        jobs = [job(*uses(header_X="KEY"))]
+        change = ["first"]
+        readability = Readability(house.values, house.clock, lambda: (change[0], jobs))
+        await readability.step()
+        await readability.step()
+        told = "billing/nightly header X: secret env KEY: not set"
+        assert readability.unreadable == (told,)
+        assert caplog.messages == [f"cannot be read now: {told}"]
+        assert len(house.secrets.asked) == 1
+        await house.clock.advance(61)
+        house.secrets.values["KEY"] = VALUE
+        await readability.step()
+        assert readability.unreadable == ()
+        change[0], jobs[:] = "second", [job(*uses(header_X="OTHER"))]
+        await readability.step()
+        assert readability.unreadable == ("billing/nightly header X: secret env OTHER: not set",)
+
+    async def test_it_goes_on_after_a_bug(self, caplog):
+        house = House()
+        answers = [(1, []), None]  # and nothing can be unpacked of the first one given
+        readability = Readability(house.values, house.clock, answers.pop)
+        keeping = asyncio.create_task(readability.keep())
+        await house.clock.advance(3)
+        keeping.cancel()
+        assert answers == []
+        assert "a bug in looking for secrets" in caplog.messages
