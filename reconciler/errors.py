@@ -12,6 +12,7 @@
     ├── NotFoundError               a job, a run, a zone that does not exist           exit 1
     ├── UnsafePlanError             the prune brake: too much would be removed         exit 1
     ├── SecretError                 a secret value cannot be had, or not used: the run fails, nothing is sent
+    ├── CredentialError             no credential for a target can be had: the run fails, nothing is sent   exit 1
     ├── SealingError                a key or a sealed value cannot be used             exit 1
     ├── OverridesError              a manual trigger asks for what cannot be sent      exit 1, HTTP 422
     ├── IdempotencyConflictError    an Idempotency-Key met again with another request  HTTP 422
@@ -90,6 +91,12 @@ class SecretError(ReconcilerError):
         super().__init__(f"secret {reference}: {reason}")
         self.reference = str(reference)
         self.reason = reason
+
+
+class CredentialError(ReconcilerError):
+    """A handshake or a token endpoint gives no credential; the text says why, and nothing of what it has answered."""
+
+    exit_code = 1
 
 
 class SealingError(ReconcilerError):

@@ -26,6 +26,7 @@ from reconciler.core.model import (
     Retention,
     Run,
     RunQuery,
+    SealedCredential,
     SecretRef,
     Snapshot,
     StoredJob,
@@ -221,6 +222,18 @@ class Store(Protocol):
     async def remember(self, token: str, fingerprint: str, run_id: str, at: datetime) -> tuple[str, str]:
         """Keep ``token`` (first come) and return the fingerprint and run id that stand there now."""
 
+    async def credential(self, credential_id: str) -> SealedCredential | None:
+        """One credential, encrypted as it was kept."""
+
+    async def credentials(self, damaged: OnDamaged | None = None) -> Sequence[SealedCredential]:
+        """Every credential, ordered by id; ``damaged`` as in ``jobs``."""
+
+    async def keep_credential(self, credential: SealedCredential) -> None:
+        """Write a credential whole, in place of what stands under its id."""
+
+    async def drop_credential(self, credential_id: str) -> None:
+        """Forget a credential; nothing where there is none."""
+
     async def beat(self, process: Process) -> None:
         """Write a process's sign of life."""
 
@@ -234,8 +247,8 @@ class Store(Protocol):
         """Remove ended runs that are older or more than ``retention`` says, in small batches; returns how many.
 
         ``applications`` names those that keep theirs otherwise. The newest run of each job always stays. Tokens,
-        processes, pauses that ended and eras that were followed by another go too, ``retention.keep_failures_for``
-        after that.
+        processes, credentials, pauses that ended and eras that were followed by another go too,
+        ``retention.keep_failures_for`` after that.
         """
 
 

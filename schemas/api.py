@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.annotations import ApiAnnotations
+from schemas.auth import ApiAuth
 from schemas.base import (
     Description,
     Duration,
@@ -71,6 +72,9 @@ class ApiSpec(Policies):
     but_not: Except = None
     only: Only = None
     request: Request = Field(default=Request(), description="What is called.")
+    auth: ApiAuth | None = Field(
+        default=None, description="How its calls authenticate; as the Application declares, unless this stands here."
+    )
     suspend: bool = Field(default=False, description="Declared stop: no slot is due while it is true.")
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from schemas.annotations import ApplicationMetadata
 from schemas.api import InlineApi, Policies
+from schemas.auth import Auth
 from schemas.base import CallRate, Description, Manifest, PositiveDuration, Strict
 from schemas.request import Headers, Parameters, Url
 
@@ -53,6 +54,7 @@ class ApplicationSpec(Strict):
     description: Description = ""
     base_url: Url | None = Field(default=None, description="What every `path` is appended to.")
     suspend: bool = Field(default=False, description="Declared stop of all its Apis.")
+    auth: Auth | None = Field(default=None, description="How its calls authenticate.")
     defaults: Defaults = Field(default=Defaults(), description="What every Api of it starts from.")
     limits: Limits = Field(default=Limits(), description="What its target is asked to bear at most.")
     history: History | None = Field(

@@ -34,6 +34,7 @@ from reconciler.core.model import (
     Run,
     RunQuery,
     Schedule,
+    SealedCredential,
     StoredJob,
     SyncReport,
     Tally,
@@ -249,6 +250,7 @@ class MemoryStore:
         self.stored_runs: dict[str, Run] = {}
         self.tokens: dict[str, tuple[str, str, datetime]] = {}
         self.stored_processes: dict[str, Process] = {}
+        self.stored_credentials: dict[str, SealedCredential] = {}
         self.opened = False
 
     async def _enter(self, verb: str) -> None:
@@ -565,6 +567,30 @@ class MemoryStore:
         self._leave()
         return stands[0], stands[1]
 
+    async def credential(self, credential_id: str) -> SealedCredential | None:
+        await self._enter("credential")
+        found = (
+            self._readable("credentials", self.stored_credentials, [credential_id], None)
+            if (credential_id in self.stored_credentials)
+            else []
+        )
+        return found[0] if found else None
+
+    async def credentials(self, damaged: OnDamaged | None = None) -> Sequence[SealedCredential]:
+        await self._enter("credentials")
+        return self._readable("credentials", self.stored_credentials, sorted(self.stored_credentials), damaged)
+
+    async def keep_credential(self, credential: SealedCredential) -> None:
+        await self._enter("keep_credential")
+        self.stored_credentials[credential.id] = credential
+        self._mended("credentials", credential.id)
+        self._leave()
+
+    async def drop_credential(self, credential_id: str) -> None:
+        await self._enter("drop_credential")
+        self.stored_credentials.pop(credential_id, None)
+        self._leave()
+
     async def beat(self, process: Process) -> None:
         await self._enter("beat")
         self.stored_processes[process.id] = process
@@ -593,6 +619,7 @@ class MemoryStore:
         before = now - retention.keep_failures_for
         self.tokens = {token: kept for token, kept in self.tokens.items() if kept[2] >= before}
         self.stored_processes = {i: p for i, p in self.stored_processes.items() if p.seen_at >= before}
+        self.stored_credentials = {i: c for i, c in self.stored_credentials.items() if c.obtained_at >= before}
         self.stored_pauses = {i: p for i, p in self.stored_pauses.items() if (p.ended_at or p.until) >= before}
         self.stored_eras = {i: era for i, era in self.stored_eras.items() if not self._is_followed(era, before)}
         return len(gone)

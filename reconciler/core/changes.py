@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
+from reconciler.core.auth import plain_fields
 from reconciler.core.calendars import content
 from reconciler.core.instants import stamp
-from reconciler.core.model import AccessToken, FreezeWindow, Job, JobKey, Problem, Schedule, SecretUse
+from reconciler.core.model import AccessToken, Auth, FreezeWindow, Job, JobKey, Problem, Schedule, SecretUse
 from reconciler.core.redaction import MASK, is_secret_name, masked_url
 from schemas.base import format_duration, format_rate
 
@@ -201,9 +202,9 @@ def _masked(name: str, value: str | None) -> str | None:
     """A field's value without what usually is a credential; a reference to one is shown."""
     if value is None or isinstance(value, _Reference):
         return value
-    if name == "request":
+    if name in ("request", "auth request"):
         return masked_url(value)
-    where, _, header = name.partition(" ")
+    where, _, header = name.removeprefix("auth ").partition(" ")
     return MASK if where == "header" and is_secret_name(header) else value
 
 
@@ -224,6 +225,7 @@ def flatten(job: Job) -> dict[str, str]:
         **{f"header {name}": value for name, value in request.headers.items()},
         "body": request.body,
         **{_place(use): _reference(use) for use in request.secrets},
+        **(_auth_fields(job.auth) if job.auth is not None else {}),
         "followRedirects": str(request.follow_redirects) if request.follow_redirects else None,
         "expect.status": ", ".join(job.expect.status),
         "expect.body.contains": job.expect.contains,
@@ -246,9 +248,17 @@ def flatten(job: Job) -> dict[str, str]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def _auth_fields(auth: Auth) -> dict[str, str]:
+    fields = dict(plain_fields(auth))
+    for use in auth.secrets:
+        name, reference = _place(use), _reference(use)
+        fields[name] = _Reference(f"{fields[name]}, {reference}") if name in fields else reference
+    return fields
+
+
 def _place(use: SecretUse) -> str:
-    """``header X-Key``, as for a header that is written out; ``body /user/token``."""
-    return use.place.replace(":", " ", 1).rstrip()
+    """``header X-Key``, as for a header that is written out; ``body /user/token``, ``auth password``."""
+    return use.place.replace(":", " ", 2 if use.place.startswith("auth:") else 1).rstrip()
 
 
 class _Reference(str):

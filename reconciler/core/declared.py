@@ -21,7 +21,7 @@ Path = tuple[str | int, ...]
 # Where these stand is kept, because a problem that takes a second manifest to see may be with them. It is kept packed:
 # as objects, the places of 10,000 Apis are 12 MB.
 _PLACED: Final = (
-    *("application", "endsAt", "except", "name", "only"),
+    *("application", "auth", "endsAt", "except", "name", "only"),
     *("request", "schedule", "startsAt", "timeZone", RENAMED_FROM),
 )
 _PACKED: Final = Struct(f"<{2 * len(_PLACED)}I")

@@ -235,7 +235,7 @@ def read_job(document: Document) -> StoredJob:
     Raises:
         KeyError, OverflowError, TypeError, ValueError: something is missing, of the wrong type or in the wrong place.
     """
-    expect, retry = part(document, "expect"), part(document, "retry")
+    request, expect, retry = _request(document, "request"), part(document, "expect"), part(document, "retry")
     application, api = text(document, "application"), text(document, "api")
     if text(document, "_id") != f"{application}/{api}":
         raise ValueError(f"it says that it is {application}/{api}")
@@ -244,7 +244,7 @@ def read_job(document: Document) -> StoredJob:
         description=text(document, "description"),
         labels=mapping(document, "labels"),
         schedule=_schedule(part(document, "schedule")),
-        request=_request(document, "request"),
+        request=request,
         auth=maybe_newer(_auth, document, "auth"),
         expect=Expectation(status=texts(expect, "status"), contains=maybe(text, expect, "contains")),
         retry=RetryPolicy(

@@ -38,6 +38,12 @@ _CAUSES: Final[Mapping[str, tuple[Path, ...]]] = {
     "timeZone": (("timeZone",), ("schedule",)),
     "except": (("except",), ("schedule",)),
     "only": (("only",), ("schedule",)),
+    "auth": (("auth",), ("request", "headers")),
+}
+# The same among the patches of the Application.
+_CAUSES_ABOVE: Final[Mapping[str, tuple[Path, ...]]] = {
+    "request": (("baseUrl",),),
+    "auth": (("auth",), ("baseUrl",), ("defaults", "headers")),
 }
 _INDEX: Final = re.compile(r"\[\d+\]$")
 
@@ -292,7 +298,7 @@ def blame(fault: Fault, patches: Patches, of_application: Patches) -> Refusal | 
     for path in _CAUSES.get(field, _ends_of(field)):
         if any(patch.names(path) for patch in patches):
             return Refusal(culprit(path, patches), path, fault.message)
-    path = ("baseUrl",) if fault.field == "request" else ("defaults", "timeZone")
-    if any(patch.names(path) for patch in of_application):
-        return Refusal(culprit(path, of_application), path, fault.message)
+    for path in _CAUSES_ABOVE.get(field, (("defaults", "timeZone"),)):
+        if any(patch.names(path) for patch in of_application):
+            return Refusal(culprit(path, of_application), path, fault.message)
     return None

@@ -15,13 +15,15 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from reconciler.core import auth as authenticating
 from reconciler.core.declared import DeclaredApi, DeclaredApplication
 from reconciler.core.desired_calendars import Days
-from reconciler.core.model import Expectation, HttpRequest, Job, Rate, RetryPolicy, Schedule
+from reconciler.core.model import Auth, Expectation, HttpRequest, Job, Rate, RetryPolicy, Schedule
 from reconciler.core.requests import address_fault, compose
 from reconciler.core.schedules import Fault, fault_of, faults_beside, resolve
 from reconciler.errors import ScheduleError
 from schemas.api import ApiSpec
+from schemas.auth import Auth as DeclaredAuth
 from schemas.request import Expect, Retry
 from schemas.schedule import After
 from schemas.schedule import Schedule as DeclaredSchedule
@@ -48,6 +50,7 @@ class Inheritance:
         self._labels = application.manifest.metadata.labels
         self._own = self._spec.defaults
         self._shared: dict[Any, Any] = {}
+        self._inherited = None if self._spec.auth is None else self._resolved_auth(self._spec.auth, shared=True)
 
     def job(self, api: DeclaredApi, days: Days) -> Job | tuple[Fault, ...]:
         """The Api as a job that runs on these days, or every fault that stands in the way."""
@@ -55,10 +58,26 @@ class Inheritance:
         faults = [*faults_beside(spec.schedule, spec)]
         if (fault := address_fault(spec.request, self._spec.base_url)) is not None:
             faults.append(Fault("request", fault))
+        request = None if fault is not None else self._request(spec)
+        auth = self._auth(spec, request)
+        if isinstance(auth, str):
+            faults.append(Fault("auth", auth))
         schedule = _scheduled(api, spec.time_zone or self._own.time_zone or "UTC")
         if isinstance(schedule, Fault):
             return (*faults, schedule)
-        return tuple(faults) if faults else self._job(api, self._on_days(schedule, days))
+        if faults or request is None or isinstance(auth, str):
+            return tuple(faults)
+        return self._job(api, self._on_days(schedule, days), request, auth)
+
+    def _auth(self, spec: ApiSpec, request: HttpRequest | None) -> Auth | str | None:
+        """How its calls authenticate, or why they cannot."""
+        auth = self._inherited if spec.auth is None else self._resolved_auth(spec.auth, shared=False)
+        if not isinstance(auth, Auth) or request is None:
+            return auth
+        return authenticating.header_fault(auth, request) or auth
+
+    def _resolved_auth(self, declared: DeclaredAuth, *, shared: bool) -> Auth | str | None:
+        return authenticating.resolve(declared, base_url=self._spec.base_url, shared=shared)
 
     def _on_days(self, schedule: Schedule, days: Days) -> Schedule:
         if not days.found:
@@ -69,9 +88,8 @@ class Inheritance:
             on_days = self._shared[schedule, names] = replace(schedule, but_not=days.but_not, only=days.only)
         return on_days
 
-    def _job(self, api: DeclaredApi, schedule: Schedule) -> Job:
+    def _job(self, api: DeclaredApi, schedule: Schedule, request: HttpRequest, auth: Auth | None) -> Job:
         spec = api.spec
-        request = self._request(spec)
         fields: dict[str, Any] = {
             "key": api.key,
             "description": spec.description,
@@ -82,6 +100,7 @@ class Inheritance:
             "retry": self._retry(spec.retry),
             "delivery": "atLeastOnce" if request.method in _IDEMPOTENT else "atMostOnce",
             "suspend": spec.suspend or self._spec.suspend,
+            "auth": auth,
             "max_concurrency": self._spec.limits.concurrency,
             "max_rate": None if self._spec.limits.rate is None else Rate(*self._spec.limits.rate),
             "derived_from": "" if api.renamed_from is None else str(api.renamed_from),
@@ -153,6 +172,8 @@ def _newer(job: Job) -> Iterator[tuple[str, Any]]:
         yield "stopAfterFailures", job.stop_after_failures
     if job.request.secrets:
         yield "secrets", [(each.place, each.ref.kind, each.ref.name, each.shared) for each in job.request.secrets]
+    if job.auth is not None:
+        yield "auth", authenticating.content(job.auth)
 
 
 def _plain(value: datetime | timedelta | None) -> int | str | None:

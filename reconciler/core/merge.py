@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from schemas.auth import KINDS, OFF
 from schemas.secret import FORMS as _REFERENCES
 from schemas.secret import IN_JSON
 
@@ -19,10 +20,19 @@ Path = tuple[str, ...]
 _FORMS: Final = ("cron", "every", "at", "frequency", "after")
 _BOUNDS: Final = ("timeZone", "startsAt", "endsAt", "except", "only")  # stand in a schedule or beside it
 _BODIES: Final = ("json", "form", "text")
+_HANDSHAKE: Final = ("auth", "handshake")
 _VALUES: Final = frozenset(
     {("request", "headers"), ("request", "query"), ("request", "form"), ("defaults", "headers"), ("defaults", "query")}
+    | {(*_HANDSHAKE, "headers"), (*_HANDSHAKE, "query")}
+    | {("auth", kind) for kind in KINDS if kind != "handshake"}
 )
-_HEADERS: Final = frozenset({("request", "headers"), ("defaults", "headers")})
+_HEADERS: Final = frozenset({("request", "headers"), ("defaults", "headers"), (*_HANDSHAKE, "headers")})
+# Of which only one can stand there, by path.
+_RIVALS: Final[Mapping[Path, tuple[tuple[str, ...], ...]]] = {
+    ("auth",): ((*KINDS, OFF),),
+    ("auth", "hmac"): (("secret", "secrets"),),
+    _HANDSHAKE: (("url", "path"),),
+}
 
 
 def merge(base: Values, patch: Values) -> dict[str, Any]:
@@ -53,6 +63,8 @@ def _ready(base: Any, patch: Values, path: Path) -> Values:
         return {}
     if path[:-1] in _VALUES or path[-1] == IN_JSON:
         return _without_rivals(base, patch, _REFERENCES)
+    for rivals in _RIVALS.get(path, ()):
+        base = _without_rivals(base, patch, rivals)
     return _ready_request(base, patch) if path == ("request",) else base
 
 

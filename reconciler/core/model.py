@@ -296,6 +296,7 @@ class Job:
         max_concurrency: the Application's bound on calls in flight, shared by all its jobs.
         max_rate: the Application's bound on calls in a span of time, shared by all its jobs.
         stop_after_failures: after so many failures in a row the job is paused; ``None`` for never.
+        auth: how its calls authenticate; ``None`` for not at all.
         derived_from: the key that ``H`` and jitter are derived from; empty for the job's own.
         file: where it is declared, relative to the source.
         line: the line, from 1, on which the Api begins.
@@ -319,18 +320,19 @@ class Job:
     max_concurrency: int | None = None
     max_rate: Rate | None = None
     stop_after_failures: int | None = None
+    auth: Auth | None = None
     derived_from: str = ""
     file: str = ""
     line: int = 1
     digest: str = ""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
     @property
     def secrets(self) -> tuple[SecretUse, ...]:
         """Every reference to a secret value: of the request, and of how it authenticates."""
         return self.request.secrets if self.auth is None else (*self.request.secrets, *self.auth.secrets)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
     """A commit of a git repository, as far as people ask for it.
 
@@ -729,9 +731,9 @@ class Process:
         role: ``run`` for a reconciler, ``trigger`` for a command that makes one run.
         seen_at: its last sign of life.
         listen: the address of its HTTP, if it serves any.
+        unreadable: references to secrets that it cannot read at present, by name, with the reason.
     """
 
-        unreadable: references to secrets that it cannot read at present, by name, with the reason.
     id: str
     role: str
     host: str
@@ -741,9 +743,9 @@ class Process:
     listen: str = ""
     started_at: datetime
     seen_at: datetime
-
-
     unreadable: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """Who leads on a store: the one process that wakes at slots, syncs and recovers.
@@ -776,9 +778,9 @@ class RunQuery:
     Attributes:
         since: slots at or after this instant.
         until: slots before this instant.
+        applications: only runs of these Applications, besides what ``application`` says.
         before: only runs whose id is below this one: the cursor.
         limit: at most so many, newest slot first.
-        applications: only runs of these Applications, besides what ``application`` says.
     """
 
     application: str | None = None
@@ -787,9 +789,9 @@ class RunQuery:
     cause: Cause | None = None
     since: datetime | None = None
     until: datetime | None = None
+    applications: tuple[str, ...] | None = None
     before: str | None = None
     limit: int = 50
-    applications: tuple[str, ...] | None = None
 
 
 class Tally(NamedTuple):

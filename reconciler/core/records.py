@@ -43,6 +43,7 @@ from reconciler.core.model import (
     Pause,
     Process,
     Run,
+    SealedCredential,
     SyncReport,
 )
 from reconciler.core.pauses import FOREVER
@@ -182,8 +183,8 @@ def encode_process(process: Process) -> Document:
         "listen": process.listen,
         "startedAt": process.started_at,
         "seenAt": process.seen_at,
-    }
         "unreadable": [utf8(each) for each in process.unreadable],
+    }
 
 
 def encode_lease(lease: Lease) -> Document:
@@ -203,6 +204,19 @@ def encode_lease(lease: Lease) -> Document:
 def encode_token(token: str, fingerprint: str, run_id: str, at: datetime) -> Document:
     """What a client's ``Idempotency-Key`` stands for, as a document."""
     return {"_id": token, "fingerprint": fingerprint, "runId": run_id, "at": at}
+
+
+def encode_credential(credential: SealedCredential) -> Document:
+    """A credential as a document: encrypted."""
+    return {
+        "_id": credential.id,
+        "application": credential.application,
+        "kind": credential.kind,
+        "digest": credential.digest,
+        "sealed": credential.sealed,
+        "obtainedAt": credential.obtained_at,
+        "expiresAt": credential.expires_at,
+    }
 
 
 # --- reading -------------------------------------------------------------------------------------------------------
@@ -368,6 +382,7 @@ def decode_process(document: Document) -> Process:
         listen=text(document, "listen"),
         started_at=instant(document, "startedAt"),
         seen_at=instant(document, "seenAt"),
+        unreadable=newer(texts, document, "unreadable", ()),
     )
 
 
@@ -382,12 +397,29 @@ def decode_lease(document: Document) -> Lease:
         holder=text(document, "holder"),
         term=whole(document, "term"),
         since=instant(document, "since"),
-        unreadable=newer(texts, document, "unreadable", ()),
         expires_at=instant(document, "expiresAt"),
         accounted_from=instant(document, "accountedFrom"),
         accounted_until=instant(document, "accountedUntil"),
         expired=newer(flag, document, "expired", default=False),
         nudges=whole(document, "nudges"),
+    )
+
+
+@naming("credential")
+def decode_credential(document: Document) -> SealedCredential:
+    """Read a credential back, encrypted as it is.
+
+    Raises:
+        StoreError: naming it, where something is missing or of the wrong type.
+    """
+    return SealedCredential(
+        id=text(document, "_id"),
+        application=text(document, "application"),
+        kind=text(document, "kind"),
+        digest=text(document, "digest"),
+        sealed=text(document, "sealed"),
+        obtained_at=instant(document, "obtainedAt"),
+        expires_at=maybe(instant, document, "expiresAt"),
     )
 
 

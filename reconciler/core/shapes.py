@@ -199,6 +199,7 @@ class JobView(View):
 
     ``state`` is ``complete`` (its schedule has no further slot), ``suspended``, ``paused``, ``frozen`` or ``active``;
     ``completed_at`` is the last slot of a complete one. ``next_runs`` leaves out what calendars leave out.
+    ``auth`` is how its calls authenticate, in one word; null for not at all.
     ``secrets`` names where each secret value of the request is found, and ``url`` is without usual credentials.
     ``next_due`` is when the process that answers will really wake for it; commands leave it null.
     """
@@ -212,6 +213,7 @@ class JobView(View):
     method: str
     url: str
     follow_redirects: int = 0
+    auth: str | None = None
     secrets: Mapping[str, str]
     timeout: Duration
     retry: RetryView

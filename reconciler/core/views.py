@@ -207,6 +207,8 @@ def job_view(
     job = stored.job
     fields = _alike(JobView, job) | {
         "key": str(job.key),
+        "auth": None if job.auth is None else job.auth.kind,
+        "secrets": _references(job),
         "schedule": schedule_view(job.schedule),
         "last_run": run_brief(last) if last else None,
         "max_rate": None if job.max_rate is None else format_rate(job.max_rate),
@@ -217,7 +219,6 @@ def job_view(
         api=job.key.api,
         method=job.request.method,
         url=masked_url(job.request.url),
-        secrets={use.place.replace(":", " ", 1).rstrip(): str(use.ref) for use in job.request.secrets},
         follow_redirects=job.request.follow_redirects,
         held=held,
         state=state_of(job, stops, now=now),
@@ -229,6 +230,15 @@ def job_view(
         since=stored.since,
         applied_at=stored.applied_at,
     )
+
+
+def _references(job: Job) -> dict[str, str]:
+    """Where each secret value is found, by its place; two at one place, while one replaces the other, are both told."""
+    found: dict[str, str] = {}
+    for use in job.secrets:
+        place = use.place.replace(":", " ", 1).rstrip()
+        found[place] = f"{found[place]}, {use.ref}" if place in found else str(use.ref)
+    return found
 
 
 def application_view(

@@ -205,9 +205,9 @@ def _at(value: Any, path: Path) -> Any:
 def _unknown_field(path: Path, model: type[BaseModel]) -> str:
     name = str(path[-1])
     known = sorted({alias for each in _models_at(model, path[:-1]) for alias in _aliases(each)})
-    if closest(name, known):
-        return f"unknown field{did_you_mean(name, known)}"
     homes = [home for home, owner in _homes(model) if name in _aliases(owner)]
+    if closest(name, known) and not homes:
+        return f"unknown field{did_you_mean(name, known)}"
     if homes:
         return f"unknown field here; `{name}` belongs in {homes[0]}"
     return f"unknown field; the fields here are {', '.join(known)}"

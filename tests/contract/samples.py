@@ -29,6 +29,7 @@ from reconciler.core.model import (
     Role,
     Run,
     Schedule,
+    SealedCredential,
     StoredJob,
     SyncReport,
 )
@@ -265,6 +266,20 @@ def report_of(number: int) -> SyncReport:
             Drift(key=JobKey("easter", ""), kind="freeze window", where="store", field="mode", found="allow"),
         ),
         environment="staging",
+    )
+
+
+def credential_of(name: str = "billing/0a1b", obtained_at: datetime = START) -> SealedCredential:
+    """A credential with every field filled."""
+    application, _, digest = name.partition("/")
+    return SealedCredential(
+        id=name,
+        application=application,
+        kind="BearerToken",
+        digest=digest,
+        sealed="gAAAAABpIHbA",
+        obtained_at=obtained_at,
+        expires_at=obtained_at + MINUTE,
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from reconciler.core.declared_records import encode_job
 from reconciler.core.records import SALVAGED, encode_pause
 from reconciler.errors import StoreError
-from tests.contract.samples import full_application, full_token, full_window, pause_of, report_of
+from tests.contract.samples import credential_of, full_application, full_token, full_window, pause_of, report_of
 from tests.fakes import START, stored_job
 
 
@@ -20,6 +20,7 @@ async def filled(another):
     await store.apply(windows=[full_window()], access_tokens=[full_token()])
     await store.pause(pause_of("1"))
     await store.record(report_of(1))
+    await store.keep_credential(credential_of())
     return store
 
 
@@ -29,11 +30,12 @@ def verbs(store):
         "windows": (full_window().name, store.windows),
         "access_tokens": (full_token().name, store.access_tokens),
         "syncs": (report_of(1).id, lambda *told: store.syncs(9, damaged=told[0] if told else None)),
+        "credentials": (credential_of().id, store.credentials),
         "pauses": ("1", lambda *told: store.pauses(damaged=told[0] if told else None)),
     }
 
 
-@pytest.mark.parametrize("kind", ["applications", "windows", "access_tokens", "syncs", "pauses"])
+@pytest.mark.parametrize("kind", ["applications", "windows", "access_tokens", "credentials", "syncs", "pauses"])
 async def test_a_record_that_was_emptied_is_told_and_passed_over_or_else_an_error(another, write_by_hand, kind):
     store = await filled(another)
     name, read = verbs(store)[kind]
@@ -55,6 +57,8 @@ async def test_what_is_written_over_a_damaged_record_mends_it(another, write_by_
     await store.apply(applications=[full_application()], windows=[full_window()], access_tokens=[full_token()])
     await store.pause(pause_of("1"))
     await store.record(report_of(1))
+    await store.keep_credential(credential_of())
+    assert list(await store.credentials()) == [credential_of()]
     assert list(await store.applications()) == [full_application()]
     assert list(await store.windows()) == [full_window()]
     assert list(await store.access_tokens()) == [full_token()]

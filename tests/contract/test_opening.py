@@ -16,6 +16,7 @@ from reconciler.core.model import JobKey, Retention, RunQuery
 from reconciler.errors import StoreError
 from tests.contract.samples import (
     claim_of,
+    credential_of,
     ended,
     era_of,
     full_application,
@@ -64,6 +65,10 @@ VERBS = [
     lambda store: store.eras(since=START - HOUR, until=START + HOUR),
     lambda store: store.run_ids(START),
     lambda store: store.resign("p", START),
+    lambda store: store.credential("a/1"),
+    lambda store: store.credentials(),
+    lambda store: store.keep_credential(credential_of()),
+    lambda store: store.drop_credential("a/1"),
 ]
 
 # A second process: reads the store over and over, and says at the end what it saw.

@@ -57,6 +57,7 @@ from reconciler.core.model import (
     Retention,
     Run,
     RunQuery,
+    SealedCredential,
     StoredJob,
     SyncReport,
     Tally,
@@ -448,6 +449,23 @@ class MongoStore:
                     return await self.remember(token, fingerprint, run_id, at)
                 return records.decode_token(stands)
         return fingerprint, run_id
+
+    async def credential(self, credential_id: str) -> SealedCredential | None:
+        """One credential, encrypted as it was kept."""
+        found = await self._find("credentials", {"_id": credential_id}, records.decode_credential)
+        return found[0] if found else None
+
+    async def credentials(self, damaged: OnDamaged | None = None) -> Sequence[SealedCredential]:
+        """Every credential, ordered by id; those that cannot be read are told to ``damaged``."""
+        return await self._find("credentials", {}, records.decode_credential, sort=[("_id", 1)], damaged=damaged)
+
+    async def keep_credential(self, credential: SealedCredential) -> None:
+        """Write a credential whole, in place of what stands under its id."""
+        await self._bulk("credentials", [replacement(records.encode_credential(credential))])
+
+    async def drop_credential(self, credential_id: str) -> None:
+        """Forget a credential; nothing where there is none."""
+        await self._bulk("credentials", [DeleteOne({"_id": credential_id})])
 
     async def beat(self, process: Process) -> None:
         """Write a process's sign of life."""

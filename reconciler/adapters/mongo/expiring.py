@@ -99,9 +99,10 @@ async def _delete(collection: AsyncCollection[Document], names: list[str]) -> in
 
 
 async def expire_others(database: AsyncDatabase[Document], before: datetime) -> None:
-    """Remove tokens, processes, pauses that are over and eras that another one has followed, as of an instant."""
+    """Remove tokens, processes, credentials, pauses that are over and eras that another one has followed."""
     await database["tokens"].delete_many({"at": {"$lt": before}})
     await database["processes"].delete_many({"seenAt": {"$lt": before}})
+    await database["credentials"].delete_many({"obtainedAt": {"$lt": before}})
     for over in ({"endedAt": {"$lt": before}}, {"endedAt": None, "until": {"$lt": before}}):
         await database["pauses"].delete_many(over)
     stages: list[Document] = [

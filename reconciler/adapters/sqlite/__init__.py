@@ -49,6 +49,7 @@ from reconciler.core.model import (
     Retention,
     Run,
     RunQuery,
+    SealedCredential,
     StoredJob,
     SyncReport,
     Tally,
@@ -466,6 +467,27 @@ class SqliteStore:
             )
 
         return (await self._write_durably(write))[0]
+
+    async def credential(self, credential_id: str) -> SealedCredential | None:
+        """One credential, encrypted as it was kept."""
+        sql = "SELECT id, document FROM credentials WHERE id = ?"
+        found = await self._read(lambda c: decoded(records.decode_credential, c.execute(sql, (credential_id,))))
+        return found[0] if found else None
+
+    async def credentials(self, damaged: OnDamaged | None = None) -> Sequence[SealedCredential]:
+        """Every credential, ordered by id; those that cannot be read are told to ``damaged``."""
+        sql = "SELECT id, document FROM credentials ORDER BY id"
+        return await self._read_each(records.decode_credential, sql, damaged=damaged)
+
+    async def keep_credential(self, credential: SealedCredential) -> None:
+        """Write a credential whole, in place of what stands under its id."""
+        values = row(records.encode_credential(credential)) | {"obtained_at": stamp(credential.obtained_at)}
+        sql = "INSERT OR REPLACE INTO credentials VALUES (:_id, :obtained_at, :document)"
+        await self._write(lambda connection: connection.execute(sql, values))
+
+    async def drop_credential(self, credential_id: str) -> None:
+        """Forget a credential; nothing where there is none."""
+        await self._write(lambda c: c.execute("DELETE FROM credentials WHERE id = ?", (credential_id,)))
 
     async def beat(self, process: Process) -> None:
         """Write a process's sign of life."""

@@ -27,6 +27,7 @@ _CROWDED = "SELECT job, count(*) FROM runs GROUP BY job HAVING count(*) > ?"
 _OTHERS = (
     "DELETE FROM tokens WHERE at < ?1",
     "DELETE FROM processes WHERE seen_at < ?1",
+    "DELETE FROM credentials WHERE obtained_at < ?1",
     "DELETE FROM pauses WHERE ended_at < ?1 OR (ended_at IS NULL AND until < ?1)",
     """DELETE FROM eras WHERE begin < ?1 AND EXISTS
        (SELECT 1 FROM eras AS newer WHERE newer.job = eras.job AND newer.begin > eras.begin AND newer.begin < ?1)""",
@@ -95,6 +96,6 @@ def _delete(connection: sqlite3.Connection, ids: _Rows) -> None:
 
 
 async def expire_others(write: Write, before: datetime) -> None:
-    """Remove tokens, processes, pauses that are over and eras that another one has followed, as of an instant."""
+    """Remove tokens, processes, credentials, pauses that are over and eras that another one has followed."""
     for statement in _OTHERS:
         await write(_asking(statement, (stamp(before),)))

@@ -43,6 +43,7 @@ _VERSIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE eras (id TEXT PRIMARY KEY, job TEXT NOT NULL, begin TEXT NOT NULL, document TEXT NOT NULL)",
         "CREATE INDEX eras_by_job ON eras (job, begin)",
         "CREATE TABLE access_tokens (id TEXT PRIMARY KEY, document TEXT NOT NULL)",
+        "CREATE TABLE credentials (id TEXT PRIMARY KEY, obtained_at TEXT NOT NULL, document TEXT NOT NULL)",
     ),
 )
 

@@ -9,6 +9,7 @@ from reconciler.core.changes import flatten, flatten_window
 from reconciler.core.inherit import digest
 from reconciler.core.model import (
     After,
+    Auth,
     Calendar,
     Expectation,
     FreezeWindow,
@@ -18,12 +19,19 @@ from reconciler.core.model import (
     Rate,
     RetryPolicy,
     Schedule,
+    SecretRef,
+    SecretUse,
 )
 from tests.fakes import START, job_of
 
 HOURLY = Schedule(declared="H * * * *", cron="7 * * * *")
 HOLIDAYS = Calendar(name="holidays", dates=("12-25",))
 POST = HttpRequest(method="POST", url="http://x/", headers={"A": "b"}, body="text")
+PASSWORD = SecretUse(place="auth:password", ref=SecretRef(kind="env", name="KEY"))
+SIGNING = SecretUse(place="auth:secret", ref=SecretRef(kind="env", name="KEY"))
+BASIC = Auth(kind="basic", username="me", secrets=(PASSWORD,))
+TOKENS = HttpRequest(method="POST", url="http://tokens/")
+OAUTH2 = Auth(kind="oauth2", username="me", request=TOKENS, scopes=("a",), audience="them", style="basic")
 OTHER = {
     "description": ["for people"],
     "labels": [{"a": "b"}, {"a": "c"}],
@@ -67,6 +75,24 @@ OTHER = {
     "max_rate": [Rate(3, timedelta(seconds=1)), Rate(3, timedelta(seconds=2)), Rate(4, timedelta(seconds=1))],
     "stop_after_failures": [1, 2],
     "derived_from": ["app/old"],
+    "auth": [
+        BASIC,
+        replace(BASIC, username="other"),
+        replace(BASIC, secrets=(replace(PASSWORD, ref=SecretRef(kind="env", name="OTHER")),)),
+        replace(BASIC, kind="header", header="X-Key"),
+        replace(BASIC, kind="header", header="X-Other"),
+        OAUTH2,
+        replace(OAUTH2, request=replace(TOKENS, url="http://other/")),
+        replace(OAUTH2, request=replace(TOKENS, method="PUT")),
+        replace(OAUTH2, scopes=("a", "b")),
+        replace(OAUTH2, audience="other"),
+        replace(OAUTH2, style="body"),
+        replace(OAUTH2, kind="handshake"),
+        replace(OAUTH2, kind="handshake", request=replace(TOKENS, headers={"A": "b"})),
+        replace(OAUTH2, kind="handshake", request=replace(TOKENS, body="{}")),
+        Auth(kind="hmac", secrets=(SIGNING,)),
+        Auth(kind="hmac", secrets=(SIGNING, replace(SIGNING, ref=SecretRef(kind="env", name="OTHER")))),
+    ],
 }
 PLACE = {"key", "file", "line", "digest"}
 

@@ -13,6 +13,7 @@ from reconciler.core.inherit import digest
 from reconciler.core.manifests import parse
 from reconciler.core.model import (
     After,
+    Auth,
     Calendar,
     Expectation,
     HttpRequest,
@@ -498,6 +499,7 @@ OTHER = {
     "max_rate": Rate(1, timedelta(1)),
     "stop_after_failures": 1,
     "derived_from": "a/old",
+    "auth": Auth(kind="bearer", secrets=(SecretUse(place="auth:token", ref=SecretRef(kind="env", name="B")),)),
 }
 INSTANT = datetime(2026, 1, 1, tzinfo=UTC)
 OTHER_PARTS = {

@@ -16,6 +16,7 @@ from reconciler.core.model import (
     After,
     ApplicationState,
     Attempt,
+    Auth,
     Calendar,
     Cause,
     Commit,
@@ -35,6 +36,7 @@ from reconciler.core.model import (
     RetryPolicy,
     Run,
     Schedule,
+    SealedCredential,
     SecretRef,
     SecretUse,
     StoredJob,
@@ -86,6 +88,24 @@ schedules = st.builds(
     but_not=st.lists(calendars, max_size=2).map(tuple),
     only=st.lists(calendars, max_size=2).map(tuple),
 )
+secrets = st.builds(SecretUse, place=words, ref=st.just(SecretRef(kind="env", name="KEY")), shared=st.booleans())
+auth_requests = st.builds(HttpRequest, method=words, url=words, headers=mappings, body=maybe(words))
+auths = st.builds(
+    Auth,
+    kind=st.sampled_from(["basic", "bearer", "header", "hmac"]),
+    username=words,
+    header=words,
+    secrets=st.lists(secrets, max_size=2).map(tuple),
+) | st.builds(
+    Auth,
+    kind=st.sampled_from(["oauth2", "handshake"]),
+    username=words,
+    request=auth_requests,
+    scopes=lists,
+    audience=words,
+    style=words,
+    secrets=st.lists(secrets, max_size=2).map(tuple),
+)
 commits = st.builds(Commit, id=words, author=words, date=instants, subject=words)
 jobs = st.builds(
     StoredJob,
@@ -112,6 +132,7 @@ jobs = st.builds(
         line=counts,
         digest=words,
         derived_from=words,
+        auth=maybe(auths),
     ),
     revision=words,
     since=instants,
@@ -246,6 +267,17 @@ processes = st.builds(
     listen=words,
     started_at=instants,
     seen_at=instants,
+    unreadable=st.lists(words).map(tuple),
+)
+credentials = st.builds(
+    SealedCredential,
+    id=words,
+    application=words,
+    kind=words,
+    digest=words,
+    sealed=words,
+    obtained_at=instants,
+    expires_at=maybe(instants),
 )
 
 KINDS = {
@@ -258,6 +290,7 @@ KINDS = {
     "pauses": (pauses, records.encode_pause, records.decode_pause),
     "leases": (leases, records.encode_lease, records.decode_lease),
     "processes": (processes, records.encode_process, records.decode_process),
+    "credentials": (credentials, records.encode_credential, records.decode_credential),
 }
 
 
@@ -289,6 +322,7 @@ def some_documents() -> dict[str, fields.Document]:
         max_concurrency=1,
         max_rate=Rate(1, timedelta(1)),
         stop_after_failures=1,
+        auth=Auth(kind="oauth2", request=HttpRequest(method="POST", url="x", headers={"a": "b"}), secrets=(SECRET,)),
     )
     run = a_run(started_at=START, finished_at=START, term=1, slots=2, through=START)
     commit = Commit(id="c0ffee", author="A <a@example.com>", date=START, subject="s")
@@ -331,6 +365,11 @@ def some_documents() -> dict[str, fields.Document]:
             )
         ),
         "tokens": records.encode_token("t", "f", "r", START),
+        "credentials": records.encode_credential(
+            SealedCredential(
+                id="a/1", application="a", kind="Basic", digest="1", sealed="x", obtained_at=START, expires_at=START
+            )
+        ),
     }
 
 
@@ -365,15 +404,18 @@ def test_fields_that_are_not_known_are_passed_over(kind):
 DERIVED = {"runs": {"job", "hour", "latencyMs"}, "eras": {"job"}, "tokens": {"at"}}
 NAMES_ONLY = {"tokens": {"_id"}, "eras": {"_id"}, "leases": {"_id"}}
 NEWER = {  # what documents of older schema versions lack
-    "jobs": {"derivedFrom", "appliedAt", "commit", "maxRate", "stopAfterFailures"},
+    "jobs": {"derivedFrom", "appliedAt", "commit", "maxRate", "stopAfterFailures", "auth"},
     "applications": {"revision", "prune", "history"},
     "runs": {"term", "slots", "through", "upstream", "correlation"},
     "syncs": {"renamed", "commit", "notes", "drift", "environment", "keptReasons"},
+    "processes": {"unreadable"},
 }
 NEWER_WITHIN = {  # and what parts of them lack
     *((part, name) for part in ("schedule", "start") for name in ("after", "except", "only")),
     ("request", "followRedirects"),
     ("request", "secrets"),
+    ("auth", "request", "followRedirects"),
+    ("auth", "request", "secrets"),
     ("drift", 0, "kind"),
 }
 
@@ -408,7 +450,6 @@ NEEDED = [
     for kind, path in READ
     if path not in NEWER_WITHIN and (len(path) > 1 or path[0] not in NEWER.get(kind, set()))
 ]
-    "processes": {"unreadable"},
 
 
 def test_a_damaged_pause_goes_on_as_long_as_it_says_what_is_paused():

@@ -151,6 +151,8 @@ def test_a_job_is_shown_with_everything_resolved():
             "only": [],
         },
         "method": "POST",
+        "auth": None,
+        "secrets": {},
         "url": "https://a.example.com/x?y=1",
         "followRedirects": 0,
         "timeout": "1m30s",
