@@ -325,6 +325,7 @@ class ProcessView(View):
     listen: str
     started_at: Instant
     seen_at: Instant
+    unreadable: tuple[str, ...]
     leads: bool = False
 
 
@@ -336,7 +337,6 @@ class JobCounts(View):
     paused: int
     frozen: int
     held: int
-    unreadable: tuple[str, ...]
     complete: int
 
 
