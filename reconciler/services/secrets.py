@@ -63,7 +63,7 @@ class SecretValues:
         for number, job in enumerate(jobs):
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
-            for use in job.request.secrets:
+            for use in job.secrets:
                 what = _same(use, job.key)
                 if what not in looked:
                     looked.add(what)
