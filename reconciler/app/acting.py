@@ -123,7 +123,7 @@ async def _check_source(settings: Settings) -> list[Finding]:
 async def _check_secrets(settings: Settings, desired: Desired) -> list[Finding]:
     """Whether every reference can be read by this process, with its environment and its rights."""
     jobs = list(desired.jobs.values())
-    if not any(job.request.secrets for job in jobs):
+    if not any(job.secrets for job in jobs):
         return []
     found = await SecretValues(wiring.secrets(settings), REDACTOR).unreadable(jobs)
     more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
