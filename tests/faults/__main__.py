@@ -1,4 +1,4 @@
-"""``python -m tests.faults [takeovers]``: a whole campaign or the drill, its report, exit 1 where a promise was broken.
+"""``python -m tests.faults [disk | takeovers]``: a campaign, its report, and exit 1 where a promise was broken.
 
 SLOTS, FAULTS, SECONDS, SEED, REPLICAS and LEASE say how much of what; KILLS and HANDOVERS likewise for the drill.
 REPORT names a file for the report as JSON, KEEP a folder for every log.
@@ -20,7 +20,8 @@ from tests.faults.oracle import judge
 
 def main() -> int:
     """Run it; the exit code."""
-    what = takeovers.run if sys.argv[1:] == ["takeovers"] else campaign.run
+    kinds = {"": campaign.run, "disk": campaign.run_on_disk, "takeovers": takeovers.run}
+    what = kinds[" ".join(sys.argv[1:])]
     told = asyncio.run(what(campaign.Options.from_environment()))
     verdict = judge(told.evidence)
     print(report.table(told, verdict))  # noqa: T201 - the report is what is asked for

@@ -11,8 +11,8 @@ import pickle
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +21,11 @@ from reconciler.errors import StoreError
 from reconciler.ports import Store
 from tests.faults import calls
 from tests.faults.audited import audit
+from tests.faults.disk import Disk, small_disk
 from tests.faults.evidence import Evidence
-from tests.faults.faults import Kind, Planned, plan
+from tests.faults.faults import ON_MONGODB, ON_SQLITE, Planned, plan
 from tests.faults.inject import Injector
-from tests.faults.jobs import mixed
+from tests.faults.jobs import Declared, mixed
 from tests.faults.watch import Watch
 from tests.faults.world import World
 
@@ -73,17 +74,39 @@ class Told:
     idle: int
 
 
-async def run(options: Options, kinds: Sequence[Kind] = tuple(Kind)) -> Told:
-    """A whole campaign in a folder of its own; KEEP names one that stays, with every log."""
+async def run(options: Options) -> Told:
+    """A whole campaign on MongoDB."""
+    with _folder() as folder:
+        world = World(folder, _jobs(options), replicas=options.replicas, settings=settings(options))
+        planned = plan(options.seed, options.faults, options.seconds, ON_MONGODB)
+        return await take_place(world, planned, options)
+
+
+async def run_on_disk(options: Options) -> Told:
+    """One on a SQLite file, whose disk is full now and then.
+
+    Raises:
+        NoDiskError: no small disk can be mounted here.
+    """
+    with _folder() as folder, small_disk(folder / "disk") as disk:
+        file = disk.folder / "state.db"
+        world = World(folder, _jobs(options), replicas=options.replicas, settings=settings(options), sqlite=file)
+        planned = plan(options.seed, options.faults, options.seconds, ON_SQLITE)
+        return await take_place(world, planned, options, disk)
+
+
+def _jobs(options: Options) -> Sequence[Declared]:
+    return mixed(options.slots / options.seconds)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder of the campaign's own; KEEP names one that stays, with every log."""
     with ExitStack() as stack:
         kept = os.environ.get("KEEP")
         folder = Path(kept or stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-")))
-        folder.mkdir(parents=True, exist_ok=not kept)  # noqa: ASYNC240 - nothing runs yet
-        world = World(
-            folder, mixed(options.slots / options.seconds), replicas=options.replicas, settings=settings(options)
-        )
-        planned = plan(options.seed, options.faults, options.seconds, kinds)
-        return await take_place(world, planned, options)
+        folder.mkdir(parents=True, exist_ok=not kept)
+        yield folder
 
 
 def settings(options: Options) -> Mapping[str, str]:
@@ -91,11 +114,11 @@ def settings(options: Options) -> Mapping[str, str]:
     return {"RECONCILER_LEASE": f"{options.lease:g}s"}
 
 
-async def take_place(world: World, planned: Sequence[Planned], options: Options) -> Told:
+async def take_place(world: World, planned: Sequence[Planned], options: Options, disk: Disk | None = None) -> Told:
     """Let everything happen in a world that has not begun."""
     async with world, Watch(world) as watch:
         await begin(world, watch)
-        injector = Injector(world, watch, span=options.lease, seed=options.seed)
+        injector = Injector(world, watch, span=options.lease, seed=options.seed, disk=disk)
         began = time.time()
         await _strike_all(injector, planned, began + options.seconds, world)
         evidence = await end(world, watch, injector, options)
@@ -108,10 +131,12 @@ async def begin(world: World, watch: Watch) -> None:
     """Wait until calls are made and every replica has shown life."""
 
     def has_begun() -> bool:
+        if not any(replica.runs for replica in world.replicas):
+            return True  # there is nothing to wait for
         named = all(watch.is_named(replica) for replica in world.replicas)
         return named and world.calls.exists() and world.calls.stat().st_size > 0
 
-    if not await watch.until(has_begun, _START):
+    if not await watch.until(has_begun, _START) or not any(replica.runs for replica in world.replicas):
         logs = [path.read_text()[-2000:] for path in world.folder.glob("replica-*.log")]
         raise RuntimeError("the replicas make no calls:\n" + "\n".join(logs))
 

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     NETWORK = "network"
     DATABASE = "database"
     BLACKOUT = "blackout"
+    DISK = "disk"
 
 
 CUT = "cut"  # the standing connections are reset once; besides the proxy's modes
@@ -36,7 +37,10 @@ _WEIGHTS = {
     Kind.NETWORK: 25,
     Kind.DATABASE: 5,
     Kind.BLACKOUT: 1,
+    Kind.DISK: 20,
 }
+ON_MONGODB = tuple(kind for kind in Kind if kind is not Kind.DISK)
+ON_SQLITE = (Kind.KILL, Kind.TRAP, Kind.STOP, Kind.TERMINATE, Kind.DISK)
 _LEADERS = 0.6  # of the faults of one replica are the leader's
 
 
@@ -58,7 +62,7 @@ class Planned:
     part: float
 
 
-def plan(seed: int, faults: int, seconds: float, kinds: Sequence[Kind] = tuple(Kind)) -> Sequence[Planned]:
+def plan(seed: int, faults: int, seconds: float, kinds: Sequence[Kind] = ON_MONGODB) -> Sequence[Planned]:
     """So many faults, spread evenly with some chance; each kind, step and network comes as soon as can be."""
     random = Random(seed)  # noqa: S311 - chance that can be had again is what is wanted
     drawn = random.choices(kinds, [_WEIGHTS[kind] for kind in kinds], k=faults)

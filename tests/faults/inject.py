@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
+from tests.faults.disk import Disk
 from tests.faults.evidence import Fault
 from tests.faults.faults import CUT, Kind, Planned
 from tests.faults.proxy import Mode
@@ -26,13 +27,15 @@ class Injector:
 
     Args:
         span: how long a lease lasts, in seconds; a stop takes three.
+        disk: where the store is, if it can be full.
         seed: which of the replicas that do not lead is struck.
     """
 
-    def __init__(self, world: World, watch: Watch, *, span: float, seed: int = 0) -> None:
+    def __init__(self, world: World, watch: Watch, *, span: float, seed: int = 0, disk: Disk | None = None) -> None:
         self._world = world
         self._watch = watch
         self._span = span
+        self._disk = disk
         self._random = Random(seed)  # noqa: S311 - as in the plan
         self._database = asyncio.Lock()
         self.done: list[Fault] = []
@@ -42,6 +45,8 @@ class Injector:
         """Do one thing from its beginning to its end."""
         if planned.kind is Kind.DATABASE:
             await self.lose_database(0.2 + 4 * planned.part)
+        elif planned.kind is Kind.DISK:
+            await self.fill_disk(1 + 4 * planned.part)
         elif planned.kind is Kind.BLACKOUT:
             await self.blackout(6 + 8 * planned.part)
         else:
@@ -135,6 +140,15 @@ class Injector:
             await asyncio.sleep(seconds)
             await self._world.database.start()
             self._note(Kind.DATABASE, began, frozenset())
+
+    async def fill_disk(self, seconds: float) -> None:
+        """Let nothing more be written anywhere on the store's disk."""
+        async with self._database:
+            began = time.time()
+            self._disk.fill()
+            await asyncio.sleep(seconds)
+            self._disk.free()
+            self._note(Kind.DISK, began, frozenset())
 
     async def blackout(self, seconds: float) -> None:
         """Kill every replica at once, and let all be gone for longer than a failover takes."""

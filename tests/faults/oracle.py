@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from reconciler.core.model import Cause, Outcome, Run
 from tests.faults.calls import Call
@@ -158,7 +159,8 @@ def _disagreements(evidence: Evidence, verdict: Verdict) -> Iterator[Breach]:
     if evidence.audit is None:
         return
     wrong = [breach for breach in verdict.breaches if breach.promise in ("lost", "open")]
-    if wrong and evidence.audit["complete"]:
+    looked = datetime.fromisoformat(evidence.audit["until"]).timestamp() >= evidence.until
+    if wrong and looked and evidence.audit["complete"]:
         yield Breach("audit", f"it finds everything in order, and {len(wrong)} slots are lost or open")
     if not wrong:
         for found in evidence.audit["differences"]:

@@ -11,7 +11,8 @@ import pytest
 
 from tests.faults import campaign
 from tests.faults.campaign import Options
-from tests.faults.faults import Kind, plan
+from tests.faults.disk import NoDiskError, small_disk
+from tests.faults.faults import Kind, Planned, plan
 from tests.faults.inject import Injector
 from tests.faults.jobs import CROWDED, Declared, mixed
 from tests.faults.oracle import Verdict, judge
@@ -22,13 +23,14 @@ LEASE = 1.0
 KINDS = (Kind.KILL, Kind.TRAP, Kind.STOP, Kind.TERMINATE, Kind.NETWORK, Kind.DATABASE)
 PATIENCE = 30.0
 
-pytestmark = pytest.mark.usefixtures("mongodb_server")  # skips where there is none; the campaign starts its own
+on_mongodb = pytest.mark.usefixtures("mongodb_server")  # skips where there is none; the campaign starts its own
 
 
 def judged(evidence) -> Verdict:
     return judge(replace(evidence, takeover=None, handover=None))
 
 
+@on_mongodb
 async def test_every_slot_has_one_outcome_whatever_fails(tmp_path):
     options = Options(seconds=9, faults=7, replicas=2, lease=LEASE)
     world = World(tmp_path, mixed(20), replicas=2, settings=campaign.settings(options))
@@ -58,12 +60,14 @@ async def quiet(_: Injector, __: Watch) -> None:
     await asyncio.sleep(2)
 
 
+@on_mongodb
 async def test_without_a_term_it_is_seen_that_two_lead(tmp_path):
     verdict = await lived_through(tmp_path, PLAIN, "term", quiet)
     assert verdict.count("usurped")
     assert not verdict.count("duplicated")  # the claim still stands between them
 
 
+@on_mongodb
 async def test_without_a_claim_either_it_is_seen_that_calls_are_made_twice(tmp_path):
     verdict = await lived_through(tmp_path, PLAIN, "term,claim", quiet)
     assert verdict.count("duplicated")
@@ -83,7 +87,23 @@ async def cut_off(injector: Injector, watch: Watch) -> None:
     assert await watch.until(lambda: len(watch.tenures) > terms, PATIENCE)
 
 
+@on_mongodb
 @pytest.mark.parametrize("without", ["", "deadline"], ids=["with its deadline", "without its deadline"])
 async def test_without_a_deadline_it_is_seen_that_a_deposed_leader_goes_on(tmp_path, without):
     verdict = await lived_through(tmp_path, WAITING, without, cut_off)
     assert bool(verdict.count("usurped")) is (without == "deadline")
+
+
+async def test_a_full_disk_loses_no_slot(tmp_path):
+    try:
+        with small_disk(tmp_path / "disk") as disk:
+            options = Options(seconds=6, replicas=1, lease=LEASE)
+            file = disk.folder / "state.db"
+            world = World(tmp_path, PLAIN, replicas=1, settings=campaign.settings(options), sqlite=file)
+            full = [Planned(at=1.0, kind=Kind.DISK, label="", leader=False, part=0.5)]
+            told = await campaign.take_place(world, full, options, disk)
+    except NoDiskError as error:
+        pytest.skip(str(error))
+    verdict = judged(told.evidence)
+    assert verdict.breaches == []
+    assert verdict.slots >= 30

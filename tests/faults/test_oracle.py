@@ -239,21 +239,22 @@ def test_a_process_that_ends_by_itself_is_a_breach():
 
 
 MISSING = {"kind": "missing", "job": ONCE.key, "slot": "2027", "reason": "there is no record"}
+SOUND = {"complete": True, "until": instant(BEGIN + 29).isoformat(), "differences": []}
 
 
 def test_the_audit_finds_what_is_lost():
-    sound = {"complete": True, "differences": []}
-    wrong = {"complete": False, "differences": [MISSING]}
+    wrong = SOUND | {"complete": False, "differences": [MISSING]}
     lost = evidence(ONCE, [first()], [call_of(first())])
     assert promises(replace(lost, audit=wrong)) == ["lost"]
-    assert promises(replace(lost, audit=sound)) == ["lost", "audit"]
+    assert promises(replace(lost, audit=SOUND)) == ["lost", "audit"]
+    assert promises(replace(lost, audit=SOUND | {"until": instant(BEGIN + 9).isoformat()})) == ["lost"]
 
 
 def test_the_audit_finds_nothing_where_nothing_is_wrong():
     runs = [first(), second()]
     whole = evidence(ONCE, runs, [call_of(run) for run in runs])
-    assert promises(replace(whole, audit={"complete": True, "differences": []})) == []
-    assert promises(replace(whole, audit={"complete": False, "differences": [MISSING]})) == ["audit"]
+    assert promises(replace(whole, audit=SOUND)) == []
+    assert promises(replace(whole, audit=SOUND | {"complete": False, "differences": [MISSING]})) == ["audit"]
 
 
 def test_slots_are_the_multiples_of_the_interval_after_one_instant_and_up_to_another():

@@ -92,7 +92,7 @@ class World:
         jobs: what is declared.
         replicas: how many.
         settings: further ``RECONCILER_*`` variables, and FAULTS_WITHOUT.
-        each: of these, what only one replica has.
+        sqlite: a file, where all share that instead of a MongoDB; there is no network then.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class World:
         *,
         replicas: int,
         settings: Mapping[str, str] | None = None,
-        each: Mapping[int, Mapping[str, str]] | None = None,
+        sqlite: Path | None = None,
     ) -> None:
         self.folder = folder
         self.jobs = jobs
@@ -112,7 +112,7 @@ class World:
         self.crashes: list[str] = []
         self._wanted = replicas
         self._settings = dict(settings or {})
-        self._each = each or {}
+        self._sqlite = sqlite
         self._stack = AsyncExitStack()
         self._looking: Proxy | None = None
 
@@ -124,7 +124,7 @@ class World:
     @property
     def store(self) -> str:
         """The store's URL for whoever looks on, through a network that never fails; it outlasts the database's own."""
-        return _through(self._looking)
+        return f"sqlite:///{self._sqlite}" if self._looking is None else _through(self._looking)
 
     async def __aenter__(self) -> Self:
         try:
@@ -138,18 +138,27 @@ class World:
         await self._stack.aclose()
 
     async def _start(self) -> None:
-        await self._stack.enter_async_context(self.database)
-        self._looking = await self._stack.enter_async_context(Proxy(self.database.address))
+        if self._sqlite is None:
+            await self._stack.enter_async_context(self.database)
+            self._looking = await self._network()
         port = await self._target()
         (self.folder / "manifests").mkdir()
         (self.folder / "manifests" / "all.yaml").write_text(manifests(self.jobs, f"http://127.0.0.1:{port}"))
         for number in range(self._wanted):
-            proxy = await self._stack.enter_async_context(Proxy(self.database.address))
-            replica = Replica(number, self.folder, _through(proxy), self._settings | self._each.get(number, {}))
-            self.proxies.append(proxy)
+            replica = Replica(number, self.folder, await self._store_of_one(), self._settings)
             self.replicas.append(replica)
             self._stack.push_async_callback(replica.stop)
             await replica.start()
+
+    async def _store_of_one(self) -> str:
+        """The store's URL for the next replica."""
+        if self._sqlite is not None:
+            return self.store
+        self.proxies.append(await self._network())
+        return _through(self.proxies[-1])
+
+    async def _network(self) -> Proxy:
+        return await self._stack.enter_async_context(Proxy(self.database.address))
 
     async def _target(self) -> int:
         target = await asyncio.create_subprocess_exec(
