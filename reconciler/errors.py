@@ -16,6 +16,8 @@
     ├── SealingError                a key or a sealed value cannot be used             exit 1
     ├── OverridesError              a manual trigger asks for what cannot be sent      exit 1, HTTP 422
     ├── IdempotencyConflictError    an Idempotency-Key met again with another request  HTTP 422
+    ├── TokenRefusedError           a login's token is not good: expired, of others    HTTP 401
+    ├── IssuerUnavailableError      whoever issues logins does not answer usably       HTTP 503
     └── ListenError                 the HTTP address cannot be bound                   exit 2
 
 Foreign errors are translated at the adapter that meets them (``raise … from``). Forbidden here: behaviour,
@@ -113,6 +115,14 @@ class OverridesError(ReconcilerError):
 
 class IdempotencyConflictError(ReconcilerError):
     """An ``Idempotency-Key`` was used before with a different request."""
+
+
+class TokenRefusedError(ReconcilerError):
+    """A token of an issuer of logins is not good; the text says why, without anything of the token."""
+
+
+class IssuerUnavailableError(ReconcilerError):
+    """The issuer of logins does not answer, or not usably, so that its tokens cannot be checked now."""
 
 
 class ListenError(ReconcilerError):

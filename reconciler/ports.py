@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from reconciler.core.model import (
     AccessToken,
@@ -296,6 +296,18 @@ class Clock(Protocol):
 
     def stop(self) -> None:
         """Wake no more. Idempotent."""
+
+
+class Issuer(Protocol):
+    """Whoever issues logins."""
+
+    async def claims(self, token: str) -> Mapping[str, Any]:
+        """What it has signed in a token, found right: signature, issuer, audience and time.
+
+        Raises:
+            TokenRefusedError: it is not good.
+            IssuerUnavailableError: it cannot be checked now.
+        """
 
 
 class Caller(Protocol):

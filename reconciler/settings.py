@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from reconciler.core.access import is_loopback, parse_roles
 from reconciler.core.deliveries import signing_key
 from reconciler.core.egress import split
 from reconciler.core.egress_rules import parse_rules
+from reconciler.core.sources import parse_hosts, parse_networks, parse_origins
 from reconciler.errors import SettingsError
-from schemas.base import PositiveDuration
+from schemas.base import PositiveDuration, format_duration
 
 PREFIX = "RECONCILER_"
 
@@ -66,6 +71,24 @@ _RULES = (
 )
 
 
+def _checked(parse: Callable[[str], object]) -> Callable[[str], str]:
+    """Accept what can be read."""
+
+    def check(text: str) -> str:
+        parse(text)
+        return text
+
+    return check
+
+
+def _issuer(text: str) -> str:
+    url = urlsplit(text)
+    is_safe = url.scheme == "https" or (url.scheme == "http" and is_loopback(url.hostname or ""))
+    if is_safe and url.hostname and not (url.query or url.fragment or "@" in url.netloc):
+        return text
+    raise ValueError("an issuer is an https URL without query and credentials (http on this machine only)")
+
+
 class Settings(BaseSettings):
     """Every setting, with its default; ``docs/settings.md`` is compared with this."""
 
@@ -90,6 +113,37 @@ class Settings(BaseSettings):
     )
     data_dir: str = Field(default=".reconciler", description="Where copies of repositories are kept.")
     listen: str = Field(default="127.0.0.1:8080", description="Address of the HTTP side.")
+    open_read: bool = Field(
+        default=False, description="Let anybody read who reaches the address, whatever tokens are declared."
+    )
+    allowed_hosts: Annotated[str, AfterValidator(_checked(parse_hosts))] = Field(
+        default="",
+        description="Names, with commas, under which the HTTP side may be asked for, such as reconciler.example.com or "
+        "*.example.com; besides localhost, addresses in digits, and the name in --listen.",
+    )
+    trusted_proxy: Annotated[str, AfterValidator(_checked(parse_networks))] = Field(
+        default="",
+        description="Networks, with commas, of proxies whose X-Forwarded-For is believed; of nobody unless named.",
+    )
+    cors_origin: Annotated[str, AfterValidator(_checked(parse_origins))] = Field(
+        default="",
+        description="Origins, with commas, of pages whose scripts may read answers, such as https://status.example.com.",
+    )
+    tls_cert: str | None = Field(default=None, description="File of the certificate, with its chain, to speak TLS.")
+    tls_key: str | None = Field(default=None, description="File of its private key, which nobody else may read.")
+    oidc_issuer: Annotated[str, AfterValidator(_issuer)] | None = Field(
+        default=None,
+        description="Issuer of logins (OpenID Connect) whose JWT are let in, such as https://login.example.com/realm.",
+    )
+    oidc_audience: str | None = Field(default=None, description="What these JWT must name as their audience.")
+    oidc_role_claim: str = Field(
+        default="roles", description="The claim in which roles stand; dots lead into it (realm_access.roles)."
+    )
+    oidc_roles: Annotated[str, AfterValidator(_checked(parse_roles))] = Field(
+        default="",
+        description="What the values of that claim stand for, such as sre=operator,platform=admin; "
+        "the roles' own names unless given.",
+    )
     log_format: Literal["auto", "text", "json"] = Field(
         default="auto", description="text for people, json for machines; auto is text on a terminal."
     )
@@ -147,6 +201,11 @@ class Settings(BaseSettings):
         default="",
         description="Files of private sealing keys, with commas, the newest first; older ones still open.",
     )
+    encryption_keys: Annotated[SecretStr, AfterValidator(_encryption)] | None = Field(
+        default=None,
+        description="Keys, with commas, the newest first, with which credentials from handshakes and token endpoints "
+        "are encrypted in the store; `reconciler auth keygen` prints one. Without them these are kept in memory only.",
+    )
     lease: Annotated[PositiveDuration, AfterValidator(_lease)] = Field(
         default=timedelta(seconds=5),
         description="How long another process waits for a sign of the leader before it takes over; "
@@ -164,6 +223,33 @@ class Settings(BaseSettings):
     keep_runs_per_job: Annotated[int, Field(ge=1)] = Field(
         default=1000, description="At most so many runs are kept of one job."
     )
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("--tls-cert and --tls-key go together: give both, or none")
+        if self.oidc_issuer is not None and not self.oidc_audience:
+            raise ValueError(f"{PREFIX}OIDC_ISSUER needs {PREFIX}OIDC_AUDIENCE: else others' tokens are let in")
+        return self
+
+    def shown(self) -> dict[str, str | None]:
+        """Every setting by its variable's name without the prefix, for an administrator; secrets are masked."""
+        return {name.upper(): _shown(getattr(self, name)) for name in type(self).model_fields}
+
+
+def _shown(value: object) -> str | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, SecretStr):
+        return "***"
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    text = str(value)
+    parts = urlsplit(text) if "://" in text and "@" in text else None
+    if parts is None:
+        return text
+    place = f"***@{parts.netloc.rpartition('@')[2]}"
+    return urlunsplit(parts._replace(netloc=place, query="***" if parts.query else ""))
 
 
 def load(**flags: Any) -> Settings:

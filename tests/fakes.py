@@ -532,6 +532,7 @@ class MemoryStore:
             for run in self.stored_runs.values()
             if (query.application is None or run.key.application == query.application)
             and (query.api is None or run.key.api == query.api)
+            and (query.applications is None or run.key.application in query.applications)
             and (not query.outcomes or run.outcome in query.outcomes)
             and (query.cause is None or run.cause is query.cause)
             and (query.since is None or run.slot >= query.since)

@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from reconciler.app import wiring
+from reconciler.app import admitting, wiring
 from reconciler.app.attending import Attending
 from reconciler.app.following import Occasion, Occasions
 from reconciler.app.masking import REDACTOR
@@ -49,10 +49,13 @@ from reconciler.services.strikes import Strikes
 from reconciler.services.upkeep import Upkeep
 from reconciler.settings import Settings
 from reconciler.version import VERSION
+from reconciler.web.access import Access, AccessRules
 from reconciler.web.app import create
+from reconciler.web.connections import Bounds
 from reconciler.web.metrics import Metrics
 from reconciler.web.server import HttpServer, format_listen
 from reconciler.web.state import WebState
+from reconciler.web.tls import tls_context
 
 _SHOWN_RUNS = 5
 _MILLISECOND = timedelta(milliseconds=1)
@@ -147,8 +150,15 @@ class Engine:
             known=self._observe_jobs,
             metrics=self._metrics,
         )
+        self._host = listening.getsockname()[0]
+        self._issuer = admitting.issuer(settings, self._caller, self._clock)
         self._metrics.watch_calls(lambda: self._runner.in_flight)
-        self._server = HttpServer(create(self._web_state()), listening)
+        self._server = HttpServer(
+            create(self._web_state()),
+            listening,
+            tls=tls_context(settings.tls_cert, settings.tls_key),
+            bounds=Bounds(proxies=admitting.door(settings).proxies),
+        )
         self._prepared = ""
         self._preparing: asyncio.Task[None] | None = None
 
@@ -160,13 +170,24 @@ class Engine:
             trigger=self._runner.trigger,
             readiness=self.readiness,
             metrics=self._metrics,
-            trigger_token=self._settings.trigger_token,
+            access=Access(self._rules, self._clock.now),
+            door=admitting.door(self._settings),
+            settings=self._settings.shown(),
             hook_secret=self._settings.hook_secret,
             wake=self._wake.set,
             concerns=self._source.concerns,
             version=VERSION,
             source=self._source.name,
             next_due=self._clock.next_due,
+        )
+
+    @property
+    def _rules(self) -> AccessRules:
+        return admitting.access_rules(
+            self._settings,
+            tokens=lambda: self._reconciliation.access_tokens,
+            claims=None if self._issuer is None else self._issuer.claims,
+            host=self._host,
         )
 
     # Who leads
@@ -208,6 +229,8 @@ class Engine:
         stack.push_async_callback(self._drain, signals)
         stack.push_async_callback(self._attending.end)
         await self._attending.begin(signals, wait=wait)
+        if self._reconciliation.latest is not None:  # else a standby waits for whoever syncs first
+            admitting.must_be_closed(self._settings, self._rules)
         stack.push_async_callback(self._hand_over)
         self._clock.start(self._runner.on_due)
         self._keep(stack, "leading", self._attending.keep_leading())

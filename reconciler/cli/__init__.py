@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from reconciler.app.masking import REDACTOR
-from reconciler.cli import act, audit, console, declare, inspect, sealing, stop
+from reconciler.cli import act, audit, console, declare, inspect, sealing, stop, token
 from reconciler.cli.usage import PlanCommand
 from reconciler.errors import ReconcilerError
 
@@ -57,6 +57,9 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
 )
 for command in _COMMANDS:
     app.command(name=command.__name__.rstrip("_"), cls=PlanCommand if command is declare.plan else None)(command)
+
+
+app.add_typer(token.app, name="token")
 
 
 def _version(wanted: bool) -> None:

@@ -18,17 +18,23 @@ from reconciler.app.masking import REDACTOR
 from reconciler.cli import console, inspect
 from reconciler.cli.console import Output, OutputOption
 from reconciler.cli.options import (
+    AllowedHostsOption,
     AllowPruneOption,
+    CorsOriginOption,
     EgressAllowOption,
     EgressDenyOption,
     EgressOption,
     EnvironmentOption,
     MaxPruneOption,
+    OpenReadOption,
     RefOption,
     SelfHealOption,
     SignersOption,
     SourceArgument,
     StoreOption,
+    TlsCertOption,
+    TlsKeyOption,
+    TrustedProxyOption,
 )
 from reconciler.core import plan_text, views
 from reconciler.core.drift import describe
@@ -62,6 +68,12 @@ def run(
     egress: EgressOption = None,
     egress_allow: EgressAllowOption = None,
     egress_deny: EgressDenyOption = None,
+    open_read: OpenReadOption = None,
+    allowed_hosts: AllowedHostsOption = None,
+    trusted_proxy: TrustedProxyOption = None,
+    cors_origin: CorsOriginOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for a store or source that is away at the start.")] = False,
 ) -> None:
     """Follow the manifests: keep the schedule aligned, make the calls, record every run."""
@@ -81,6 +93,12 @@ def run(
         egress=egress,
         egress_allow=egress_allow,
         egress_deny=egress_deny,
+        open_read=open_read,
+        allowed_hosts=allowed_hosts,
+        trusted_proxy=trusted_proxy,
+        cors_origin=cors_origin,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
     )
     log.configure(chosen.log_format, redactor=REDACTOR)
     asyncio.run(serving.serve(chosen, wait=wait, allow_prune=allow_prune))

@@ -70,6 +70,44 @@ EgressDenyOption = Annotated[
         help="Networks and hosts, host:443, that may not be called [RECONCILER_EGRESS_DENY].",
     ),
 ]
+OpenReadOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--open-read",
+        help="Let anybody read who reaches the address [RECONCILER_OPEN_READ; only on loopback].",
+        show_default=False,
+    ),
+]
+AllowedHostsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--allowed-hosts",
+        metavar="HOSTS",
+        help="Names under which HTTP may be asked for, besides localhost [RECONCILER_ALLOWED_HOSTS].",
+    ),
+]
+TrustedProxyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--trusted-proxy",
+        metavar="NETWORKS",
+        help="Proxies whose X-Forwarded-For is believed [RECONCILER_TRUSTED_PROXY].",
+    ),
+]
+CorsOriginOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cors-origin", metavar="ORIGINS", help="Pages whose scripts may read answers [RECONCILER_CORS_ORIGIN]."
+    ),
+]
+TlsCertOption = Annotated[
+    str | None,
+    typer.Option("--tls-cert", metavar="FILE", help="Speak TLS with this certificate [RECONCILER_TLS_CERT]."),
+]
+TlsKeyOption = Annotated[
+    str | None,
+    typer.Option("--tls-key", metavar="FILE", help="Its key, which nobody else may read [RECONCILER_TLS_KEY]."),
+]
 MaxPruneOption = Annotated[
     str | None,
     typer.Option(

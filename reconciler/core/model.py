@@ -843,6 +843,7 @@ class Reply:
         body: at most the cap; content codings that we bound are undone.
         retry_after: the header's text, if there was one.
         content_type: the header's text, if there was one.
+        cache_control: the header's text, if there was one.
         location: where a redirect leads, if the answer is one.
         error: what went wrong: a timeout, a reset, a body over the cap; ``None`` for a complete answer.
         sent: False only where it is certain that the request never left.
@@ -854,6 +855,7 @@ class Reply:
     body: bytes = b""
     retry_after: str | None = None
     content_type: str | None = None
+    cache_control: str | None = None
     location: str | None = None
     error: str | None = None
     sent: bool = True

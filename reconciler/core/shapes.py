@@ -194,6 +194,13 @@ class ConditionView(View):
     reason: str
 
 
+class RequestView(View):
+    """What a job sends besides method and URL; whatever usually is a credential is masked."""
+
+    headers: Mapping[str, str]
+    body: str | None = None
+
+
 class JobView(View):
     """A job as it stands in the store, with what comes next and what came last.
 
@@ -202,6 +209,7 @@ class JobView(View):
     ``auth`` is how its calls authenticate, in one word; null for not at all.
     ``secrets`` names where each secret value of the request is found, and ``url`` is without usual credentials.
     ``next_due`` is when the process that answers will really wake for it; commands leave it null.
+    ``request`` is shown over HTTP to an admin; others see ``url`` without its query.
     """
 
     key: str
@@ -231,6 +239,7 @@ class JobView(View):
     completed_at: Instant | None = None
     next_runs: tuple[Instant, ...]
     next_due: Instant | None = None
+    request: RequestView | None = None
     last_run: RunBrief | None = None
     stops: tuple[StopView, ...]
     revision: str

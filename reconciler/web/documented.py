@@ -5,17 +5,32 @@ Forbidden here: routes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
+from reconciler.core.model import Role
+from reconciler.web.access import role_needed
 from reconciler.web.problems import CODES, MEDIA_TYPE, Problem
+
+_SCHEME = "bearer"
+_SCHEMES = {
+    _SCHEME: {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An access token, declared by a manifest of kind AccessToken, or a JWT of the issuer of logins. "
+        "A viewer reads; an operator also triggers; an admin also sees configuration.",
+    }
+}
 
 Responses = dict[int | str, dict[str, Any]]
 
-ANYWHERE = ("body-too-large", "internal-error")
-READING = (*ANYWHERE, "invalid-request", "store-unavailable")
+ANYWHERE = ("host-not-allowed", "invalid-request", "body-too-large", "internal-error")
+GUARDED = (*ANYWHERE, "unauthorized", "forbidden", "too-many-requests", "not-ready", "issuer-unavailable")
+READING = (*GUARDED, "store-unavailable")
 
 DESCRIPTION = """Calls over HTTP on a schedule, declared as manifests and accounted for run by run.
 
@@ -64,18 +79,18 @@ def _example(code: str) -> dict[str, Any]:
     return document
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, routers: Iterable[APIRouter]) -> None:
     """Serve the document with the shape of problems in it, and without FastAPI's own shape of errors."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
+            app.openapi_schema = _document(app, routers)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way to adapt it
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _document(app: FastAPI, routers: Iterable[APIRouter]) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes, tags=TAGS
     )
@@ -88,8 +103,26 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for operations in document["paths"].values():
         for operation in operations.values():
             _drop_foreign_422(operation["responses"])
-    document["components"]["securitySchemes"] = {"triggerToken": {"type": "http", "scheme": "bearer"}}
+    for route in routes_of(routers):
+        role = role_needed(route.dependant)
+        if role is not None and route.include_in_schema:
+            for method in route.methods or ():
+                _say_role(document["paths"][route.path_format][method.lower()], role)
+    document["components"]["securitySchemes"] = _SCHEMES
     return document
+
+
+def routes_of(routers: Iterable[APIRouter]) -> Iterator[APIRoute]:
+    """Every address that is served."""
+    return (route for router in routers for route in router.routes if isinstance(route, APIRoute))
+
+
+def _say_role(operation: dict[str, Any], role: Role) -> None:
+    """Who may: in words, and as OpenAPI says it; what a viewer may is open while no token is declared."""
+    operation["security"] = [{_SCHEME: []}, *([{}] if role is Role.VIEWER else [])]
+    operation["x-role"] = role.value
+    described = operation.get("description", "")
+    operation["description"] = f"{described}\n\nNeeds the role `{role.value}`.".strip()
 
 
 def _drop_foreign_422(responses: dict[str, Any]) -> None:

@@ -136,6 +136,9 @@ WOKEN: dict[str, Any] = {"result": "woken"}
 IGNORED: dict[str, Any] = {"result": "ignored", "reason": "nothing that is read here was pushed"}
 
 
+SETTINGS: dict[str, Any] = {"settings": {"LISTEN": "127.0.0.1:8080", "TRIGGER_TOKEN": "***", "REF": None}}
+
+
 def page_of(item: dict[str, Any]) -> dict[str, Any]:
     """A page of one item, the last of its list."""
     return {"items": [item], "next": None}

@@ -14,6 +14,7 @@ from reconciler.core.deliveries import EVENT_HEADERS, Forge, Reader, is_ping, re
 from reconciler.core.views import View
 from reconciler.core.visible import visible_line
 from reconciler.web import examples
+from reconciler.web.access import source_of, too_often
 from reconciler.web.bodies import must_be_json, read_body, read_object
 from reconciler.web.documented import ANYWHERE, answers
 from reconciler.web.problems import Reason, Refusal, invalid, refuse
@@ -83,6 +84,7 @@ _DOCUMENTED_ANSWERS = {
         "invalid-request",
         "signature-invalid",
         "hook-disabled",
+        "too-many-requests",
         "request-timeout",
         "unsupported-media-type",
         status=202,
@@ -120,6 +122,8 @@ async def receive_delivery(state: State, request: Request, response: Response) -
 
 async def _receive(state: WebState, request: Request) -> HookAnswer:
     """What headers alone show to be wrong is refused before the body is read; what it says, once it is proven."""
+    if left := state.deliveries.take(source_of(request)):
+        raise too_often("This address says too often that something was pushed.", left)
     secret = state.hook_secret.get_secret_value() if state.hook_secret else ""
     if not secret:
         raise refuse("hook-disabled", f"Nothing is woken until {SECRET_VARIABLE} is set where the reconciler runs.")

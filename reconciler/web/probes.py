@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 
 from reconciler.core.views import View
-from reconciler.web.documented import ANYWHERE, answers
+from reconciler.web.access import UnlimitedViewer, Viewer
+from reconciler.web.documented import ANYWHERE, GUARDED, answers
 from reconciler.web.problems import problem
 from reconciler.web.reference import STYLE_HASH, render
 from reconciler.web.state import State
@@ -32,6 +33,8 @@ async def read_health() -> Alive:
 async def read_readiness(state: State, request: Request) -> Response:
     """200 once calls are made on time; 503 with all reasons why not."""
     reasons = tuple(await state.readiness())
+    if reasons and not state.access.is_open():
+        reasons = ("why is told to whoever may read, at /api/v1/status",)
     if reasons:
         return problem("not-ready", "; ".join(reasons), path=request.scope["path"], reasons=reasons)
     return Response(Alive().model_dump_json(), media_type="application/json")
@@ -43,20 +46,26 @@ async def read_readiness(state: State, request: Request) -> Response:
     summary="Metrics",
     response_class=Response,
     responses=answers(
-        'reconciler_runs_total{application="billing",outcome="succeeded"} 118.0', *ANYWHERE, media_type="text/plain"
+        'reconciler_runs_total{application="billing",outcome="succeeded"} 118.0', *GUARDED, media_type="text/plain"
     ),
 )
-async def read_metrics(state: State, request: Request) -> Response:
+async def read_metrics(state: State, _: UnlimitedViewer, request: Request) -> Response:
     """What Prometheus scrapes; OpenMetrics where `Accept` asks for it."""
     content, content_type = state.metrics.render(request.headers.get("accept", ""))
     return Response(content, headers={"Content-Type": content_type})
 
 
 @router.get("/docs", include_in_schema=False)
-async def read_reference(request: Request) -> Response:
+async def read_reference(_: Viewer, request: Request) -> Response:
     """The OpenAPI document as a page; nothing in it is loaded from elsewhere."""
     page = render(request.app.openapi())
     return HTMLResponse(page, headers={"Content-Security-Policy": _CSP, "Cache-Control": "no-cache"})
+
+
+@router.get("/openapi.json", include_in_schema=False)
+async def read_document(_: Viewer, request: Request) -> Response:
+    """The OpenAPI document."""
+    return JSONResponse(request.app.openapi())
 
 
 router.add_api_route("/healthz", read_health, methods=["HEAD"], include_in_schema=False)

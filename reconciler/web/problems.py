@@ -29,6 +29,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "invalid-request": (400, "The request is not valid"),
     "unauthorized": (401, "A valid token is needed"),
     "signature-invalid": (401, "A valid signature is needed"),
+    "forbidden": (403, "The role does not suffice"),
     "trigger-disabled": (403, "Triggering is off"),
     "hook-disabled": (403, "The hook is off"),
     "unknown-address": (404, "There is no such address"),
@@ -39,10 +40,13 @@ CODES: Mapping[str, tuple[int, str]] = {
     "request-timeout": (408, "The request came too slowly"),
     "body-too-large": (413, "The request's body is too large"),
     "unsupported-media-type": (415, "The request's body is not JSON"),
+    "host-not-allowed": (421, "This host is not served here"),
     "idempotency-conflict": (422, "This Idempotency-Key was used for another request"),
     "invalid-overrides": (422, "What is to be replaced cannot be sent"),
+    "too-many-requests": (429, "Too many requests"),
     "internal-error": (500, "Something went wrong here"),
     "store-unavailable": (503, "The store is away"),
+    "issuer-unavailable": (503, "Logins cannot be checked"),
     "not-ready": (503, "Not ready"),
 }
 

@@ -12,15 +12,18 @@ import contextlib
 import errno
 import re
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
 
 from reconciler.errors import ListenError, SettingsError
+from reconciler.web.connections import Bounds, bounded
 
 _LISTEN = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+(?:%\w+)?)\]|(?P<host>[^\s:\[\]/@]+)):(?P<port>[0-9]{1,5})")
 _BACKLOG = 512
+HANDSHAKE_SECONDS = 10.0
 _HIGHEST_PORT = 65_535
 
 
@@ -77,7 +80,29 @@ def _why(error: Exception) -> str:
 
 
 class _Embedded(uvicorn.Server):
-    """uvicorn, with the signals left to the app."""
+    """uvicorn, with the signals left to the app, and with a bound on how long a TLS handshake may take."""
+
+    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext | None) -> None:
+        super().__init__(config)
+        self._tls = tls
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve on these sockets; uvicorn's own way knows neither a context nor a bound on handshakes."""
+
+        def connection() -> asyncio.Protocol:
+            return self.config.http_protocol_class(  # type: ignore[call-arg] # as uvicorn calls it
+                config=self.config, server_state=self.server_state, app_state={}
+            )
+
+        loop = asyncio.get_running_loop()
+        patience = HANDSHAKE_SECONDS if self._tls else None
+        self.servers = [
+            await loop.create_server(
+                connection, sock=one, ssl=self._tls, backlog=_BACKLOG, ssl_handshake_timeout=patience
+            )
+            for one in sockets or ()
+        ]
+        self.started = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -91,13 +116,23 @@ class HttpServer:
         app: the ASGI application.
         listening: from ``bind``; closed by ``stop``.
         grace: seconds that requests in flight have to end once ``stop`` is called.
+        tls: what to speak TLS with; plain HTTP without it.
+        bounds: how long requests may take, and how many connections there may be.
     """
 
-    def __init__(self, app: Callable[..., Any], listening: socket.socket, *, grace: int = 5) -> None:
+    def __init__(
+        self,
+        app: Callable[..., Any],
+        listening: socket.socket,
+        *,
+        grace: int = 5,
+        tls: ssl.SSLContext | None = None,
+        bounds: Bounds | None = None,
+    ) -> None:
         config = uvicorn.Config(
             app,
             access_log=False,
-            http="h11",
+            http=bounded(bounds or Bounds()),
             lifespan="off",
             log_config=None,
             log_level="warning",
@@ -107,7 +142,8 @@ class HttpServer:
             ws="none",
         )
         self._listening = listening
-        self._server = _Embedded(config)
+        self._server = _Embedded(config, tls)
+        self._scheme = "http" if tls is None else "https"
         self._task: asyncio.Task[None] | None = None
         host, port = listening.getsockname()[:2]
         self.host: str = host
@@ -122,7 +158,7 @@ class HttpServer:
     def url(self) -> str:
         """What a person opens; a wildcard address is named as loopback."""
         local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - read, not bound
-        return f"http://{format_listen(local, self.port)}"
+        return f"{self._scheme}://{format_listen(local, self.port)}"
 
     async def start(self) -> None:
         """Begin to serve; returns once requests are accepted."""

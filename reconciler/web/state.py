@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Protocol, cast
@@ -12,8 +12,14 @@ from pydantic import SecretStr
 
 from reconciler.core.model import ApplicationState, JobKey, Overrides, Run, StoredJob
 from reconciler.ports import Store
+from reconciler.web.access import Access
+from reconciler.web.door import Door
+from reconciler.web.limits import Allowance, Rate
 from reconciler.web.metrics import Metrics
 from reconciler.web.replays import Replays
+
+TRIGGERS = Rate(burst=60, every=1.0)
+DELIVERIES = Rate(burst=60, every=1.0)
 
 
 class Trigger(Protocol):
@@ -51,13 +57,17 @@ class WebState:
         declared: jobs and Applications, so that a question costs no reading of thousands of records.
         now: the present instant, aware, UTC.
         readiness: why this process is not ready; empty for ready.
-        trigger_token: who sends it may trigger; ``None`` closes the address.
+        access: who may ask for what.
+        door: under which names and from which sources requests are taken.
+        settings: every setting as an admin may see it; ``None`` where it is not set.
         hook_secret: who signs with it may wake the source; ``None`` closes the address.
         wake: reads the source soon; returns at once, and twice is as good as once.
         concerns: whether a push to this ref (``refs/heads/main``) can change what is read here.
         source: its name for people.
         next_due: when this process will next wake for a job; ``None`` if never.
         replays: the deliveries that have woken the source.
+        triggers: how often each source may trigger.
+        deliveries: how often each source may say that something was pushed.
     """
 
     store: Store
@@ -66,14 +76,18 @@ class WebState:
     trigger: Trigger
     readiness: Callable[[], Awaitable[Sequence[str]]]
     metrics: Metrics
-    trigger_token: SecretStr | None
+    access: Access
+    door: Door
     hook_secret: SecretStr | None
     wake: Callable[[], None]
     concerns: Callable[[str], bool]
     version: str
     source: str
     next_due: Callable[[JobKey], datetime | None]
+    settings: Mapping[str, str | None] = field(default_factory=dict)
     replays: Replays = field(default_factory=Replays)
+    triggers: Allowance = field(default_factory=lambda: Allowance(TRIGGERS))
+    deliveries: Allowance = field(default_factory=lambda: Allowance(DELIVERIES))
 
 
 async def _state(request: Request) -> WebState:

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 from reconciler.core.model import Overrides
 from reconciler.core.views import View
 from reconciler.web import examples
+from reconciler.web.access import Operator, source_of, too_often
 from reconciler.web.bodies import must_be_json, read_body, read_object
 from reconciler.web.documented import ANYWHERE, answers
 from reconciler.web.guard import BODY_CAP
@@ -27,8 +28,6 @@ from schemas.base import ShortText, Strict
 from schemas.request import PlainHeaders, Scalar
 
 router = APIRouter(prefix="/api/v1")
-
-TOKEN_VARIABLE = "RECONCILER_TRIGGER_TOKEN"  # noqa: S105 - the variable's name
 
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 
@@ -50,7 +49,6 @@ class Accepted(View):
 
 
 _DOCUMENTED = {
-    "security": [{"triggerToken": []}],
     "parameters": [
         {
             "name": "Idempotency-Key",
@@ -96,7 +94,12 @@ _DOCUMENTED = {
     ),
 )
 async def trigger_job(
-    state: State, request: Request, response: Response, application: ApplicationName, api: ApiName
+    state: State,
+    principal: Operator,
+    request: Request,
+    response: Response,
+    application: ApplicationName,
+    api: ApiName,
 ) -> Accepted:
     """Start one manual run, with the request's parts replaced for this one run if the body says so.
 
@@ -118,21 +121,6 @@ async def trigger_job(
     href = f"/api/v1/runs/{run.id}"
     response.headers["Location"] = href
     return Accepted(run_id=run.id, href=href, status=run.outcome.value)
-
-
-def _authorize(state: WebState, request: Request) -> None:
-    """Let pass only who sends the token; compared in constant time."""
-    token = state.trigger_token.get_secret_value() if state.trigger_token else ""
-    if not token:
-        raise refuse("trigger-disabled", f"Nobody may trigger until {TOKEN_VARIABLE} is set where the reconciler runs.")
-    sent = request.headers.get("authorization", "")
-    scheme, _, given = sent.partition(" ")
-    if scheme.lower() != "bearer" or not given.strip():
-        headers = {"WWW-Authenticate": 'Bearer realm="reconciler"'}
-        raise refuse("unauthorized", "Send the token as Authorization: Bearer TOKEN.", headers=headers)
-    if not hmac.compare_digest(given.strip().encode("latin-1"), token.encode()):
-        headers = {"WWW-Authenticate": 'Bearer realm="reconciler", error="invalid_token"'}
-        raise refuse("unauthorized", "The token is not the one that is set here.", headers=headers)
 
 
 def _idempotency_key(request: Request) -> str | None:

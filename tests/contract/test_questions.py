@@ -49,6 +49,10 @@ async def test_no_run_is_asked_for_with_a_limit_of_zero(store, history):
         (RunQuery(api="x"), lambda run: run.key.api == "x"),
         (RunQuery(application="a", api="x"), lambda run: run.key == JobKey("a", "x")),
         (RunQuery(application="$a"), lambda _run: False),
+        (RunQuery(applications=("a", "c")), lambda run: run.key.application == "a"),
+        (RunQuery(applications=("a", "b"), application="b", api="x"), lambda run: run.key == JobKey("b", "x")),
+        (RunQuery(applications=("a",), application="b"), lambda _run: False),
+        (RunQuery(applications=()), lambda _run: False),
         (RunQuery(outcomes=(Outcome.FAILED,)), lambda run: run.outcome is Outcome.FAILED),
         (
             RunQuery(outcomes=(Outcome.FAILED, Outcome.RUNNING)),

@@ -117,6 +117,7 @@ class HttpCaller:
                 body=body,
                 retry_after=_text(headers.get(b"retry-after")),
                 content_type=_text(headers.get(b"content-type")),
+                cache_control=_text(headers.get(b"cache-control")),
                 location=location,
                 latency_ms=_since(started),
             )

@@ -535,17 +535,18 @@ def _tally(group: Document) -> Tally:
 
 def _condition(query: RunQuery) -> Document:
     """The filter of a query. Run ids begin with the slot, so their index serves spans of time."""
-    bounds = [
+    bounds: list[Document] = [
         {"$gte": None if query.since is None else records.first_id(query.since)},
         {"$lt": None if query.until is None else records.first_id(query.until)},
         {"$lt": query.before},
     ]
+    among = [] if query.applications is None else [{"application": {"$in": list(query.applications)}}]
     wanted: Document = {
         "job": f"{query.application}/{query.api}" if query.application is not None and query.api is not None else None,
         "application": query.application,
         "api": query.api,
         "cause": query.cause and query.cause.value,
         "outcome": {"$in": [outcome.value for outcome in query.outcomes]} if query.outcomes else None,
-        "$and": [{"_id": bound} for bound in bounds if None not in bound.values()] or None,
+        "$and": [{"_id": bound} for bound in bounds if None not in bound.values()] + among or None,
     }
     return {name: value for name, value in wanted.items() if value is not None}

@@ -119,6 +119,9 @@ def where(query: RunQuery) -> tuple[str, list[Any]]:
         conditions.append(("application = ?", [query.application]))
     elif query.api is not None:
         conditions.append(("api = ?", [query.api]))
+    if query.applications is not None:
+        marks = ", ".join("?" * len(query.applications))
+        conditions.append((f"application IN ({marks})", list(query.applications)))
     if query.outcomes:
         marks = ", ".join("?" * len(query.outcomes))
         conditions.append((f"outcome IN ({marks})", [outcome.value for outcome in query.outcomes]))

@@ -10,11 +10,14 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from reconciler.core.model import ApplicationState, Attempt, Cause, JobKey, Outcome, Overrides, Run
+from reconciler.core.model import AccessToken, ApplicationState, Attempt, Cause, JobKey, Outcome, Overrides, Run
 from reconciler.errors import IdempotencyConflictError, NotFoundError
+from reconciler.web.access import FAILURES, Access, AccessRules
 from reconciler.web.app import create
+from reconciler.web.door import Door
+from reconciler.web.limits import Allowance
 from reconciler.web.metrics import Metrics
-from reconciler.web.state import WebState
+from reconciler.web.state import DELIVERIES, TRIGGERS, WebState
 from tests.fakes import START, MemoryStore, stored_job
 
 TOKEN = "a-token-made-up-here"
@@ -62,6 +65,12 @@ class World:
     reasons: list[str] = field(default_factory=list)
     token: str | None = TOKEN
     secret: str | None = SECRET
+    tokens: list[AccessToken] | None = field(default_factory=list)
+    claims: object = None
+    reachable: bool = False
+    open_read: bool = False
+    steady: float = 1000.0
+    door: Door = field(default_factory=lambda: Door(hosts=("reconciler", "x")))
     woken: int = 0
     metrics: Metrics = field(default_factory=lambda: Metrics(version="1.2.3", now=lambda: datetime.now(UTC)))
     triggered: list[tuple[JobKey, Overrides, str | None]] = field(default_factory=list)
@@ -69,6 +78,14 @@ class World:
     keys: dict[str, tuple[str, Run]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        rules = AccessRules(
+            tokens=lambda: self.tokens,
+            trigger_token=SecretStr(self.token) if self.token is not None else None,
+            claims=self.claims,
+            reachable=self.reachable,
+            open_read=self.open_read,
+        )
+        self.access = Access(rules, lambda: self.now, Allowance(FAILURES, lambda: self.steady))
         self.state = WebState(
             declared=self.store,
             store=self.store,
@@ -76,12 +93,16 @@ class World:
             trigger=self._trigger,
             readiness=self._readiness,
             metrics=self.metrics,
-            trigger_token=SecretStr(self.token) if self.token is not None else None,
+            access=self.access,
+            door=self.door,
             hook_secret=SecretStr(self.secret) if self.secret is not None else None,
             wake=self._wake,
             concerns=lambda ref: ref == "refs/heads/main",
             version="1.2.3",
             source="manifests",
+            triggers=Allowance(TRIGGERS, lambda: self.steady),
+            deliveries=Allowance(DELIVERIES, lambda: self.steady),
+            settings={"LISTEN": "127.0.0.1:8080", "TRIGGER_TOKEN": "***"},
             next_due=lambda key: self.now + timedelta(seconds=30) if key.api == "nightly" else None,
         )
         self.app = _app_of(self.state)

@@ -8,8 +8,12 @@ import pytest
 from reconciler.core import views
 from reconciler.core.stats import StatsView
 from reconciler.web import examples, questions
+from reconciler.web.access import role_needed
+from reconciler.web.app import ROUTERS
+from reconciler.web.documented import routes_of
 from reconciler.web.hook import HookAnswer
 from reconciler.web.problems import CODES
+from reconciler.web.reading import SettingsView
 from reconciler.web.trigger import Accepted, OverridesBody
 
 HTTP_MD = Path(__file__).parents[3] / "docs" / "http.md"
@@ -31,6 +35,7 @@ ADDRESSES = {
     "GET /api/v1/runs/{run_id}",
     "GET /api/v1/syncs",
     "GET /api/v1/stats",
+    "GET /api/v1/settings",
 }
 
 
@@ -94,10 +99,25 @@ def test_every_reference_in_the_document_leads_somewhere(document):
             node = node[part]
 
 
-def test_only_the_trigger_needs_a_token(document):
-    secured = {name for name, operation in operations(document) if operation.get("security")}
-    assert secured == {"POST /api/v1/cronjobs/{application}/{api}/trigger"}
-    assert document["components"]["securitySchemes"]["triggerToken"]["scheme"] == "bearer"
+def test_the_document_says_which_role_an_operation_needs(document):
+    roles = {name: operation.get("x-role") for name, operation in operations(document)}
+    assert [name for name, role in roles.items() if role is None] == ["POST /hooks/git", "GET /healthz", "GET /readyz"]
+    assert [name for name, role in roles.items() if role == "operator"] == [
+        "POST /api/v1/cronjobs/{application}/{api}/trigger"
+    ]
+    assert [name for name, role in roles.items() if role == "admin"] == ["GET /api/v1/settings"]
+    for name, operation in operations(document):
+        if roles[name] is not None:
+            optional = [{}] if roles[name] == "viewer" else []
+            assert operation["security"] == [{"bearer": []}, *optional], name
+            assert operation["description"].endswith(f"Needs the role `{roles[name]}`."), name
+            assert {"401", "403", "429"} <= set(operation["responses"]), name
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+
+
+def test_every_address_has_a_guard_but_these(world):
+    unguarded = {route.path for route in routes_of(ROUTERS) if role_needed(route.dependant) is None}
+    assert unguarded == {"/healthz", "/readyz", "/hooks/git"}
 
 
 @pytest.mark.parametrize(
@@ -143,7 +163,7 @@ def test_the_page_of_http_names_every_parameter():
 def test_the_page_of_http_names_every_field_of_every_shape():
     text = HTTP_MD.read_text(encoding="utf-8")
     shapes = [one for one in vars(views).values() if isinstance(one, type) and issubclass(one, views.View)]
-    for model in [*shapes, StatsView, Accepted, HookAnswer]:
+    for model in [*shapes, SettingsView, StatsView, Accepted, HookAnswer]:
         for name, field in model.model_fields.items():
             assert f"`{field.alias or name}`" in text, f"{model.__name__}.{name}"
 

@@ -39,4 +39,4 @@ async def test_the_instance_is_an_address_whatever_was_sent(world):
 @pytest.mark.parametrize("host", ["[", "a b", "[::1", "", "evil.example.com:99999", "\xff"])
 async def test_a_host_that_cannot_be_is_no_bug(world, host):
     answer = await world.client.get("/api/v1/runs?limit=0", headers={"Host": host.encode("latin-1")})
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-request")
+    assert (answer.status_code, answer.json()["code"]) == (421, "host-not-allowed")
