@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 SOURCE ?= manifests/
 
-.PHONY: run test lint check bench commits faults takeovers docs format clean
+.PHONY: run test lint check bench commits faults faults-disk takeovers docs format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -55,6 +55,10 @@ bench: .venv/dev
 # SLOTS, FAULTS, SECONDS, SEED, REPLICAS and LEASE say how much of what; a short form of it is among the tests.
 faults: .venv/dev
 	@$(BIN)/python -m tests.faults
+
+# On a SQLite file whose disk is full now and then; needs the right to mount a tmpfs.
+faults-disk: .venv/dev
+	@$(BIN)/python -m tests.faults disk
 
 # KILLS and HANDOVERS of the leader, one by one, each against the clock.
 takeovers: .venv/dev
