@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from reconciler.core.access import is_loopback, parse_roles
@@ -267,7 +267,9 @@ def load(**flags: Any) -> Settings:
 
 
 def _reason(details: Any, given: dict[str, Any]) -> str:
-    name = str(details["loc"][0]) if details["loc"] else "settings"
+    if not details["loc"]:
+        return str(details["msg"]).removeprefix("Value error, ")
+    name = str(details["loc"][0])
     said = f"--{name.replace('_', '-')}" if name in given else f"{PREFIX}{name.upper()}"
     message = str(details["msg"]).removeprefix("Value error, ")
     return f"{said}: {message[:1].lower()}{message[1:]}"
