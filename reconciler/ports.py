@@ -320,6 +320,23 @@ class Caller(Protocol):
         """Close every connection."""
 
 
+class Encryption(Protocol):
+    """Encrypts what must not stand in the store as it is."""
+
+    def encrypt(self, plain: bytes) -> str:
+        """Encrypt with the newest key."""
+
+    def decrypt(self, encrypted: str) -> bytes:
+        """Decrypt with whichever key fits.
+
+        Raises:
+            SealingError: none does, or something was changed.
+        """
+
+    def is_newest(self, encrypted: str) -> bool:
+        """Whether it was encrypted with the newest key."""
+
+
 class Secrets(Protocol):
     """Where secret values are found."""
 

@@ -51,6 +51,18 @@ def _long(secret: SecretStr) -> SecretStr:
     return secret
 
 
+_ENCRYPTION_KEY = re.compile(r"[A-Za-z0-9_-]{43}=", re.ASCII)  # 32 bytes (https://github.com/fernet/spec)
+
+
+def _encryption(keys: SecretStr) -> SecretStr:
+    named = [key.strip() for key in keys.get_secret_value().split(",")]
+    wrong = [number for number, key in enumerate(named, 1) if not _ENCRYPTION_KEY.fullmatch(key)]
+    if wrong:
+        which = "the key" if len(named) == 1 else f"key {', '.join(map(str, wrong))} of {len(named)}"
+        raise ValueError(f"{which} is not 32 bytes in URL-safe base64; `reconciler auth keygen` prints one")
+    return keys
+
+
 _SHORTEST_LEASE = timedelta(seconds=1)
 
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from reconciler.adapters.caller import HttpCaller
 from reconciler.adapters.clock import ApsClock
-from reconciler.app import wiring
+from reconciler.app import authenticating, wiring
 from reconciler.app.masking import REDACTOR
 from reconciler.core.desired import Desired
 from reconciler.core.model import JobKey, Outcome, Overrides, Run, SyncReport
@@ -65,6 +65,8 @@ async def trigger_once(settings: Settings, key: JobKey, overrides: Overrides, id
             raise NotFoundError(f"there is no job {key}; `reconciler jobs` lists them")
         clock, caller = ApsClock(), HttpCaller(wiring.egress(settings))
         values = SecretValues(wiring.secrets(settings), REDACTOR)
+        kept = authenticating.credentials(settings, store=store, clock=clock, caller=caller, values=values)
+        authentication = authenticating.authentication(values, kept, clock)
         process = wiring.process_of("trigger", clock.now())
         runner = Runner(
             store=store,
@@ -74,7 +76,8 @@ async def trigger_once(settings: Settings, key: JobKey, overrides: Overrides, id
             jobs={key: stored}.get,
             observer=lambda _job, _run: None,
             max_in_flight=1,
-            prepare=lambda underway: values.filled(underway.request, underway.job.key),
+            prepare=authentication.prepare,
+            answered=authentication.answered,
             redactor=REDACTOR,
         )
         upkeep = Upkeep(store=store, clock=clock, runner=runner, process=process)
@@ -86,6 +89,7 @@ async def trigger_once(settings: Settings, key: JobKey, overrides: Overrides, id
         finally:
             await runner.drain(timedelta(0))
             keeping.cancel()
+            await kept.close()
             await caller.close()
             with suppress(ReconcilerError):
                 await upkeep.farewell()

@@ -19,6 +19,7 @@ import structlog
 
 from reconciler.app import admitting, wiring
 from reconciler.app.attending import Attending
+from reconciler.app.authenticating import authentication, credentials
 from reconciler.app.following import Occasion, Occasions
 from reconciler.app.masking import REDACTOR
 from reconciler.app.parts import Parts
@@ -79,6 +80,10 @@ class Engine:
         self._metrics = Metrics(version=VERSION, now=self._clock.now)
         self._caller = parts.caller(wiring.egress(settings))
         self._values = SecretValues(parts.secrets(settings), REDACTOR)
+        self._credentials = credentials(
+            settings, store=store, clock=self._clock, caller=self._caller, values=self._values
+        )
+        authenticating = authentication(self._values, self._credentials, self._clock)
         self._reconciliation = Reconciliation(self._source, store, self._clock, options, term=self._writing_term)
         listen = format_listen(*listening.getsockname()[:2])
         self._process = wiring.process_of("run", self._clock.now(), source=self._source.name, listen=listen)
@@ -94,7 +99,8 @@ class Engine:
             successor=self._reconciliation.successor,
             term=lambda: self._attending.term,
             late=lambda slot: self._arrears.behind(slot),  # noqa: PLW0108 - they know each other
-            prepare=lambda underway: self._values.filled(underway.request, underway.job.key),
+            prepare=authenticating.prepare,
+            answered=authenticating.answered,
             redactor=REDACTOR,
         )
         self._arrears = Arrears(
@@ -220,6 +226,7 @@ class Engine:
         await self._server.start()
         stack.push_async_callback(self._server.stop)
         stack.push_async_callback(self._caller.close)
+        stack.push_async_callback(self._credentials.close)
         upkeep = self._upkeep()
         stack.push_async_callback(upkeep.farewell)
         await self._stops.load()  # before anything is sent again that another process left

@@ -265,9 +265,14 @@ def _user(auth: Auth, found: Found) -> str:
 
 def with_credential(request: HttpRequest, auth: Auth, credential: Credential) -> HttpRequest:
     """The request with what was fetched."""
-    is_basic = credential.kind == "Basic"
-    value = _basic(credential.username, credential.secret) if is_basic else f"Bearer {credential.secret}"
-    return _with(request, auth.secrets[0] if auth.secrets else None, "Authorization", value)
+    return _with(request, auth.secrets[0] if auth.secrets else None, "Authorization", header_of(credential))
+
+
+def header_of(credential: Credential) -> str:
+    """What it is sent as."""
+    if credential.kind == "Basic":
+        return _basic(credential.username, credential.secret)
+    return f"Bearer {credential.secret}"
 
 
 def _with(request: HttpRequest, use: SecretUse | None, name: str, value: str) -> HttpRequest:
@@ -280,9 +285,18 @@ def _basic(username: str, password: str) -> str:
     return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
 
 
-def basic_pair(value: str) -> str:
-    """What stands behind ``Basic`` for a user and a password, both joined by a colon: masked like the password."""
-    return base64.b64encode(value.encode()).decode()
+def pair_of(credential: Credential) -> str:
+    """User and password, joined as they are sent: what is masked as one; empty for a token."""
+    return f"{credential.username}:{credential.secret}" if credential.kind == "Basic" else ""
+
+
+def pair_in(request: HttpRequest) -> str:
+    """The same of a request that authenticates so; empty where it does not."""
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    try:
+        return base64.b64decode(text, validate=True).decode() if scheme == "Basic" else ""
+    except ValueError:  # declared by hand
+        return ""
 
 
 def signed(request: HttpRequest, found: Found, *, run_id: str, now: datetime) -> HttpRequest:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import datetime
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
 from reconciler.core.model import Attempt, HttpRequest, Job, Outcome, Reply, Run, StoredJob, whole_milliseconds
 from reconciler.core.redaction import Redactor
@@ -21,6 +21,10 @@ from reconciler.services.turns import Turn, Turns
 INTERRUPTED = "interrupted by shutdown"
 STOPPED = "the reconciler stopped before it could start"
 LOST_LEAD = "this process lost the lead before it was sent"
+
+_UNAUTHORIZED: Final = 401
+_UNNOTICED: Final = timedelta(milliseconds=50)
+_LEAST: Final = timedelta(milliseconds=1)
 
 
 class Ending(NamedTuple):
@@ -135,9 +139,17 @@ class Underway:
 Prepare = Callable[[Underway], Awaitable[HttpRequest]]
 
 
+Answered = Callable[[Underway, HttpRequest, int], bool]
+
+
 async def as_declared(underway: Underway) -> HttpRequest:
     """The request as it is."""
     return underway.request
+
+
+def as_answered(_underway: Underway, _sent: HttpRequest, _status: int) -> bool:
+    """Take every answer as it is."""
+    return False
 
 
 class Attempts:
@@ -151,10 +163,13 @@ class Attempts:
             another term is not sent.
         prepare: makes a request ready to be sent, before each attempt: secret values, credentials. Where it raises a
             ``ReconcilerError`` the run fails with that reason; nothing is sent, and it is not tried again.
+        answered: told of each answer's status, with what was sent; says whether the target has refused what ``prepare``
+            had put in, and another preparation will help. Then the call is made once more, whatever ``retry`` and
+            ``delivery`` say: what is refused has not been done.
         redactor: masks what an answer echoes of these.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - named where it is wired
         self,
         caller: Caller,
         clock: Clock,
@@ -162,9 +177,11 @@ class Attempts:
         term: Callable[[], int | None],
         *,
         prepare: Prepare = as_declared,
+        answered: Answered = as_answered,
         redactor: Redactor | None = None,
     ) -> None:
         self._prepare = prepare
+        self._answered = answered
         self._redactor = Redactor() if redactor is None else redactor
         self._caller = caller
         self._clock = clock
@@ -175,20 +192,29 @@ class Attempts:
     async def make(self, underway: Underway) -> Ending:
         """Call until the answer is the expected one or trying again is of no use; the turn has come already."""
         job = underway.job
-        tried = 0
+        tried, is_renewed = 0, False
         while True:
             tried += 1
+            begun = self._clock.steady()
             try:
                 request = await self._prepare(underway)
             except ReconcilerError as error:
                 return Ending(Outcome.FAILED, self._redactor.masked(str(error)), underway.excerpt)
             if underway.run.term and self._term() != underway.run.term:
                 return underway.deposed()
-            reply = await self._call(underway, request)
+            reply = await self._call(underway, request, self._left(job, begun))
             outcome, reason = judge(reply, job.expect)
             reason = self._redactor.masked(reason)
             underway.note(reply, reason)
             shown = excerpt(reply.body, reply.content_type, self._redactor) if reply.body else ""
+            is_stale = self._is_stale(underway, request, reply, outcome)
+            if is_stale and not is_renewed:
+                is_renewed, tried = True, tried - 1
+                underway.failure, underway.excerpt = reason, shown
+                if self.closing:
+                    return underway.interrupted(self._clock.now())
+                await self._queue_up(underway)
+                continue
             again = outcome is Outcome.FAILED and tried <= job.retry.limit
             if not again or not retryable(reply, job.expect, job.delivery):
                 return Ending(outcome, reason, shown)
@@ -197,11 +223,22 @@ class Attempts:
                 return underway.interrupted(self._clock.now())
             await self._pause(underway, reply)
 
-    async def _call(self, underway: Underway, request: HttpRequest) -> Reply:
+    def _is_stale(self, underway: Underway, sent: HttpRequest, reply: Reply, outcome: Outcome) -> bool:
+        """Whether the target has refused what the request authenticated with, and that was not expected of it."""
+        if reply.status is None or (outcome is Outcome.SUCCEEDED and reply.status == _UNAUTHORIZED):
+            return False
+        return self._answered(underway, sent, reply.status)
+
+    def _left(self, job: Job, begun: timedelta) -> timedelta:
+        """What is left of the timeout after the preparation, which counts too where it took a noticeable time."""
+        spent = self._clock.steady() - begun
+        return job.timeout if spent < _UNNOTICED else max(job.timeout - spent, _LEAST)
+
+    async def _call(self, underway: Underway, request: HttpRequest, within: timedelta) -> Reply:
         number = len(underway.attempts) + 1
         outgoing = replace(request, headers={**request.headers, **call_headers(underway.run, number)})
         underway.called_at = self._clock.now()
-        return await self._caller.call(outgoing, underway.job.timeout)
+        return await self._caller.call(outgoing, within)
 
     async def _pause(self, underway: Underway, reply: Reply) -> None:
         now = self._clock.now()
@@ -209,6 +246,11 @@ class Attempts:
         delay = retry_delay(underway.job.retry, number, underway.run.id, reply.retry_after, now)
         self.leave(underway)
         await self._clock.sleep(delay)
+        await self._queue_up(underway)
+
+    async def _queue_up(self, underway: Underway) -> None:
+        """Wait for another turn: also this call counts for the Application's limits."""
+        self.leave(underway)
         turned = asyncio.get_running_loop().create_future()
         underway.turn = self._turns.ask(
             underway.run.key.application,

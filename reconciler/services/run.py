@@ -20,7 +20,15 @@ from reconciler.core.runs import ended
 from reconciler.errors import NotFoundError, StoreError
 from reconciler.ports import Caller, Clock, Store
 from reconciler.services.admission import NEVER, Admission
-from reconciler.services.attempts import Attempts, Ending, Prepare, Underway, as_declared
+from reconciler.services.attempts import (
+    Answered,
+    Attempts,
+    Ending,
+    Prepare,
+    Underway,
+    as_answered,
+    as_declared,
+)
 from reconciler.services.journal import Journal, Observer
 from reconciler.services.names import Names
 from reconciler.services.roster import Roster
@@ -54,7 +62,7 @@ class Runner:
             and nothing that was claimed for one is sent. 0 where there is no lease to be had.
         late: told from which slot on there are slots without a record; see ``services.arrears``. ``None`` where nobody
             looks for them.
-        prepare, redactor: see ``services.attempts``.
+        prepare, answered, redactor: see ``services.attempts``.
     """
 
     def __init__(  # noqa: PLR0913 - named where it is wired
@@ -72,6 +80,7 @@ class Runner:
         term: Callable[[], int | None] = lambda: 0,
         late: Callable[[datetime], None] | None = None,
         prepare: Prepare = as_declared,
+        answered: Answered = as_answered,
         redactor: Redactor | None = None,
     ) -> None:
         self._store = store
@@ -80,7 +89,9 @@ class Runner:
         self._stopped = stopped
         self._term = term
         self._turns = Turns(clock, max_in_flight)
-        self._attempts = Attempts(caller, clock, self._turns, term, prepare=prepare, redactor=redactor)
+        self._attempts = Attempts(
+            caller, clock, self._turns, term, prepare=prepare, answered=answered, redactor=redactor
+        )
         self._roster = Roster()
         names = Names(jobs, successor)
         self._journal = Journal(store, clock, observer, lambda: self._turns.crowded, names.named)
