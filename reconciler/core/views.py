@@ -212,6 +212,7 @@ def job_view(
         "schedule": schedule_view(job.schedule),
         "last_run": run_brief(last) if last else None,
         "max_rate": None if job.max_rate is None else format_rate(job.max_rate),
+        "request": None,  # HTTP shows it to whoever may see configuration (web.sight)
     }
     return JobView(
         **fields,
