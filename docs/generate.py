@@ -21,6 +21,7 @@ from schemas.environment import EnvironmentSpec, Patch
 from schemas.freeze_window import FreezeWindowSpec
 from schemas.request import Expect, ExpectBody, Request, Retry
 from schemas.schedule import After, AtOnDays, CronOnDays, EveryOnDays, Following, FrequencyOnDays
+from schemas.secret import SecretRef
 
 FOLDER = Path(__file__).parent
 
@@ -77,6 +78,26 @@ spec:
 It has no slots of its own, so that `timeZone`, `startsAt` and `endsAt` are mistakes there; `except` and `only` are judged by the instant at which the other run ended.
 A job that is not declared, and jobs that follow each other in a circle, are mistakes that hold their Applications: each member of a circle is told. A job of an
 Application that is held counts as it last was; a change that would close a circle with it waits until it is mended."""
+
+_SECRET = """Where a value in `headers`, `query`, `form` or `auth` is a credential, a reference stands in its place. In `json` it is written
+`{$secret: {env: NAME}}`, at any depth, because there `{env: …}` could be data.
+
+```yaml
+apiVersion: reconciler/v1
+kind: Application
+metadata: {name: billing}
+spec:
+  baseUrl: https://billing.example.com
+  defaults:
+    headers: {X-Api-Key: {env: BILLING_KEY}}
+  apis:
+    - name: nightly
+      schedule: "0 2 * * *"
+      request: {method: POST, path: /run, query: {token: {file: billing/token}}, json: {user: {password: {$secret: {env: BILLING_PASSWORD}}}}}
+```
+
+The value is read just before each call and is masked wherever the reconciler says anything. Where it cannot be read the run fails, with a reason that names the reference, and nothing is sent.
+`docs/security.md` says who can read what, and how values are sealed."""
 
 _FREEZE_WINDOW = """A span of time that comes again and again, in which nothing is called (`mode: deny`), or outside which nothing is (`mode: allow`).
 
@@ -212,6 +233,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("schedule, after another job", After, _AFTER),
     ("schedule.after", Following, ""),
     ("request", Request, ""),
+    ("A secret value", SecretRef, _SECRET),
     ("expect", Expect, ""),
     ("expect.body", ExpectBody, ""),
     ("retry", Retry, ""),
@@ -243,7 +265,7 @@ Every call carries `X-Reconciler-Correlation-Id` too: alike for all runs of a ch
 `catchUp` says what becomes of slots that passed while nobody could run them, because no reconciler ran, the store was away, or the machine slept:
 `none` records them as missed; `latest` runs the newest one and records the others as missed; `all` runs every one, the newest 100 at most. Only slots that
 are no older than `startingDeadline` are made up. Of more than 100 such slots of a job the older ones are counted in one record. A job that was edited, resumed
-or unfrozen owes nothing from before. A FreezeWindow has a `catchUp` of its own.
+or unfrozen owes nothing from before; what was due by a schedule that was edited, suspended or removed in such a time is recorded as missed, for that reason. A FreezeWindow has a `catchUp` of its own.
 """
 
 _SETTINGS_HEAD = """# Settings

@@ -32,15 +32,27 @@ def make_pair(path: Path) -> tuple[Path, Path, str]:
     return *write_pair(path, key), key.id
 
 
-def seal(value: str, public: Path, *, application: str, api: str | None, place: str) -> str:
-    """Seal one value.
+class Seal:
+    """Seals one value, for one place of one Application.
 
     Raises:
         SealingError: the key cannot be used, or no secret can stand there.
     """
-    if not value:
-        raise SealingError("the value is empty")
-    return read_public(public).seal(value, application=application, field=field_of(place, api))
+
+    def __init__(self, public: Path, *, application: str, api: str | None, place: str) -> None:
+        self._field = field_of(place, api)
+        self._application = application
+        self._key = read_public(public)
+
+    def of(self, value: str) -> str:
+        """The sealed value.
+
+        Raises:
+            SealingError: it is empty, or no text.
+        """
+        if not value:
+            raise SealingError("the value is empty")
+        return self._key.seal(value, application=self._application, field=self._field)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

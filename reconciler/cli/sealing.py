@@ -65,8 +65,8 @@ def seal(
     for name, text in (("--application", application), ("--api", api)):
         if text is not None and (not text or "*" in text or "/" in text):
             raise SettingsError(f"{name}: a sealed value is for one {name[2:].title()}; give its name")
-    sealing.field_of(field, api)  # before anybody types a value in vain
-    text = sealing.seal(_value(), Path(key), application=application, api=api, place=field)
+    prepared = sealing.Seal(Path(key), application=application, api=api, place=field)
+    text = prepared.of(_value())  # asked for last, so that nobody types one in vain
     if output is Output.JSON:
         console.print_json({"sealed": text})
     else:

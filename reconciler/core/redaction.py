@@ -24,6 +24,7 @@ SHORTEST: Final = 6  # characters
 _SHORTEST_LINE: Final = 16  # of a value of several lines, such as a key in PEM, each is masked by itself
 _MOST_VALUES: Final = 10_000  # tokens are renewed for ever; those not met for longest are let go of
 _CUT: Final = "…"
+_PIECE: Final = re.compile(r"[A-Za-z0-9_]{16,}")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]+")  # nobody writes these otherwise
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _NAMES: Final = re.compile(
@@ -138,6 +139,8 @@ def forms(value: str) -> frozenset[str]:
     if len(value) < SHORTEST:
         return frozenset()
     found |= {form for one in tuple(found) if not _PLAIN.fullmatch(one) for form in _written(one)}
+    found |= {form for one in tuple(found) if not one.isascii() for form in _misread(one)}
+    found |= {piece for piece in _PIECE.findall(value) if _is_random(piece)}
     found |= {value.encode().hex(), value.encode().hex().upper(), *_in_base64(value.encode())}
     return frozenset(one for one in found if len(one) >= SHORTEST)
 
@@ -158,7 +161,18 @@ def _written(value: str) -> Iterator[str]:
     yield repr(value)[1:-1]
     yield visible(value)
     yield visible_line(value)
-    yield value.encode().decode("latin-1")  # as a header, or an answer of no known charset, is read
+
+
+def _misread(value: str) -> Iterator[str]:
+    """What becomes of it where one side writes another charset than the other one reads."""
+    yield value.encode().decode("latin-1")
+    yield value.encode("latin-1", "replace").decode("utf-8", "replace")
+    yield value.encode("ascii", "replace").decode()
+
+
+def _is_random(piece: str) -> bool:
+    """Whether it is most likely no word: it is masked by itself, for what stands around it is escaped in many ways."""
+    return not piece.isalpha() and not piece.isdigit()
 
 
 def _in_base64(value: bytes) -> Iterator[str]:

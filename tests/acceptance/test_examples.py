@@ -21,6 +21,7 @@ def examples(world, target):
     shutil.copytree(EXAMPLES, world.folder)
     for path in world.folder.rglob("*.yaml"):
         path.write_text(OUR_OWN.sub(f"baseUrl: {target.url}", path.read_text(encoding="utf-8")), encoding="utf-8")
+    world.env |= {"TREASURY_KEY": "made-up-key-of-a-test", "TREASURY_PIN": "made-up-pin"}
     target.say("/healthz", Answer(body=b'{"status": "ok"}'))
     target.say("/users", Answer(body=b'{"ok": true, "status": "ok"}'))
     return world
@@ -57,6 +58,10 @@ def test_every_example_runs_and_succeeds(examples, target):
     reconciler.wait_for("run", job=awake, outcome="succeeded", cause="schedule")
     assert reconciler.end() == 0
     compare(target.calls, examples.runs())
+    (closed,) = target.of("treasury/close-day")
+    assert closed.headers["x-api-key"] == "made-up-key-of-a-test"
+    assert closed.body == b'{"clerk":{"name":"reconciler","pin":"made-up-pin"}}'
+    assert "made-up-key" not in reconciler.output
     suspended = {job["key"] for job in jobs if job["suspend"]}
     assert not [run for run in examples.runs() if run["job"] in suspended and run["cause"] == "schedule"]
     assert suspended

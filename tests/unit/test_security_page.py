@@ -11,7 +11,7 @@ from reconciler.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/security.md").read_text(encoding="utf-8")
-NAMED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)
+NAMED = re.findall(r"`(tests/[\w/]+\.py)::(?:\w+::)?(\w+)`", PAGE)
 
 
 def test_the_page_names_tests():
@@ -21,7 +21,7 @@ def test_the_page_names_tests():
 
 @pytest.mark.parametrize(("file", "name"), sorted(set(NAMED)))
 def test_a_test_that_the_page_names_exists(file, name):
-    assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+    assert re.search(rf"^ *(async )?def {name}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def test_settings_that_the_page_names_exist_with_these_defaults():
