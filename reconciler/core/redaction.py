@@ -93,9 +93,8 @@ class Redactor:
 
     def beginning(self, text: str, length: int) -> str:
         """Mask the first so many characters of a text; a value that is cut off there is masked whole."""
-        if not self._forms:
-            return text[:length]
-        parts, done = [], 0
+        parts: list[str] = []
+        done = 0
         for start, end in self._found(text, length):
             parts += [text[done:start], MASK]
             done = end
