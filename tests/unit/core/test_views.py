@@ -171,6 +171,7 @@ def test_a_job_is_shown_with_everything_resolved():
         "completedAt": None,
         "nextRuns": ["2026-03-03T01:17:00.000Z", "2026-03-04T01:17:00.000Z"],
         "nextDue": None,
+        "request": None,
         "lastRun": {
             "id": RUN.id,
             "slot": "2026-03-02T09:00:00.000Z",
