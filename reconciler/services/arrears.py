@@ -257,12 +257,15 @@ class _Look:
         recorded: Collection[int],
         most: int = MOST_RECORDS,
     ) -> Owing:
-        """What a job owes, without what an earlier look has counted in one record."""
+        """What a job owes, without what earlier looks have counted, in one record each."""
         owing = measured(timetable, listed, after, recorded, most)
-        if owing.oldest is None or not owing.may_be_counted:
-            return owing
-        counted = await self._counted_until(key, owing.oldest)
-        return owing if counted is None else measured(timetable, listed, max(after, counted), recorded, most)
+        while owing.oldest is not None and owing.may_be_counted:  # there may be several, of looks that were cut short
+            counted = await self._counted_until(key, owing.oldest)
+            if counted is None:
+                break
+            after = max(after, counted)
+            owing = measured(timetable, listed, after, recorded, most)
+        return owing
 
     async def _counted_until(self, key: JobKey, first: datetime) -> datetime | None:
         """Until when an earlier look has counted slots from before ``first`` on in one record; ``None`` for none."""

@@ -187,6 +187,16 @@ class TestManySlots:
         assert sum(run.slots for run in found) == 2 * self.SLOTS
         assert [run.slots for run in found if run.slots > 1] == [self.SLOTS - 100, self.SLOTS - 100]
 
+    async def test_nor_where_several_looks_before_were_cut_short_by_the_end_of_their_process(self):
+        house = self.house()
+        for _ in range(3):
+            await house.look(START)
+            await house.clock.advance(DAY)
+        found = await house.record()
+        assert sum(run.slots for run in found) == 3 * self.SLOTS
+        await house.look(START)
+        assert sum(run.slots for run in await house.record()) == 4 * self.SLOTS
+
     async def test_records_among_them_are_not_counted(self):
         house = self.house()
         for number in (1, 2, 700):
