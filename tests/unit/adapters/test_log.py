@@ -7,6 +7,7 @@ import pytest
 import structlog
 
 from reconciler.adapters import log
+from reconciler.core.redaction import Redactor
 
 
 class Terminal(io.StringIO):
@@ -127,3 +128,22 @@ async def test_within_an_event_loop_lines_are_flushed_together_a_moment_later():
             break
         await asyncio.sleep(0.01)
     assert stream.flushed == 1
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_what_was_read_as_a_secret_is_masked_in_every_line_exceptions_included(style):
+    stream, redactor = io.StringIO(), Redactor()
+    log.configure(style, stream, redactor)
+    structlog.get_logger().info("before", value="longersecret")
+    redactor.learn("longersecret")
+    structlog.get_logger().warning("run", **(RUN | {"reason": "the target said longersecret"}))
+    structlog.get_logger().info("said longersecret", list=["longersecret", 1], error=ValueError("longersecret"))
+    try:
+        raise LookupError("longersecret")  # noqa: TRY301 - a traceback is wanted
+    except LookupError:
+        structlog.get_logger().exception("a bug")
+        logging.getLogger("elsewhere").exception("longersecret in %s", "longersecret")
+    first, *others = stream.getvalue().splitlines()
+    assert "longersecret" in first
+    assert "longersecret" not in "".join(others)
+    assert sum("***" in line for line in others) >= 4
