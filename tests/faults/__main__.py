@@ -15,14 +15,20 @@ import sys
 from pathlib import Path
 
 from tests.faults import campaign, report, takeovers
+from tests.faults.disk import NoDiskError
 from tests.faults.oracle import judge
 
 
 def main() -> int:
     """Run it; the exit code."""
     kinds = {"": campaign.run, "disk": campaign.run_on_disk, "takeovers": takeovers.run}
-    what = kinds[" ".join(sys.argv[1:])]
-    told = asyncio.run(what(campaign.Options.from_environment()))
+    asked = " ".join(sys.argv[1:])
+    if asked not in kinds:
+        sys.exit(f"there is no campaign {asked!r}; say nothing, disk or takeovers")
+    try:
+        told = asyncio.run(kinds[asked](campaign.Options.from_environment()))
+    except NoDiskError as error:
+        sys.exit(str(error))
     verdict = judge(told.evidence)
     print(report.table(told, verdict))  # noqa: T201 - the report is what is asked for
     if path := os.environ.get("REPORT"):
