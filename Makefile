@@ -49,6 +49,10 @@ check: lint
 commits: .venv/dev
 	@COMMITS=$${COMMITS:-1000} $(BIN)/python -m pytest -q tests/integration/test_git_commits.py $(ARGS)
 
+# 5,000 cases of each operation; a short form of it is among the tests.
+fuzz: .venv/dev
+	@FUZZ=$${FUZZ:-5000} $(BIN)/python -m pytest -q -n auto tests/unit/web/test_fuzz.py $(ARGS)
+
 bench: .venv/dev
 	@$(BIN)/python -m benchmarks $(ARGS)
 
