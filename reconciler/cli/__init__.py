@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from reconciler.app.masking import REDACTOR
-from reconciler.cli import act, audit, console, declare, inspect, sealing, stop, token
+from reconciler.cli import act, audit, auth, console, declare, inspect, sealing, stop, token
 from reconciler.cli.usage import PlanCommand
 from reconciler.errors import ReconcilerError
 
@@ -60,6 +60,7 @@ for command in _COMMANDS:
 
 
 app.add_typer(token.app, name="token")
+app.add_typer(auth.app, name="auth")
 
 
 def _version(wanted: bool) -> None:

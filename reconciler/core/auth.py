@@ -36,7 +36,7 @@ _SETS: Final = {
     "hmac": ("webhook-id", "webhook-timestamp", "webhook-signature"),
 }
 _FORM: Final = "application/x-www-form-urlencoded"
-_OF_HANDSHAKE: Final = frozenset({"method", "url", "path", "query", "headers", "json_body"})
+_OF_HANDSHAKE: Final = frozenset({"url", "path", "query", "headers", "json_body"})
 
 
 def resolve(declared: DeclaredAuth, *, base_url: str | None, shared: bool) -> Auth | str | None:
@@ -89,7 +89,7 @@ def _token_request(way: OAuth2Auth) -> HttpRequest:
 
 
 def _handshake(way: HandshakeAuth, base_url: str | None, *, shared: bool) -> Auth | str:
-    said = {name: getattr(way, name) for name in way.model_fields_set & _OF_HANDSHAKE}
+    said = {name: getattr(way, name) for name in way.model_fields_set & _OF_HANDSHAKE} | {"method": way.method}
     if way.url is None:
         said["path"] = way.path or HANDSHAKE_PATH
     request = Request.model_construct(**said, _fields_set=set(said))
