@@ -138,8 +138,10 @@ class Admission:
         if not self.closing and self._is_put_off(delayed.slot, delayed.due, now, delayed.cause):
             return
         stored = self._due(delayed.key)
-        if stored is None:
-            if delayed.cause is Cause.SCHEDULE and self._late is not None:  # gone or suspended: that is recorded
+        is_found_again = delayed.cause is Cause.SCHEDULE and self._late is not None
+        # A ``since`` that is still to come was written by a clock that was wrong: slots count in spite of it.
+        if stored is None or (is_found_again and delayed.slot <= stored.since <= now):
+            if is_found_again:  # gone, suspended or edited meanwhile: that is recorded
                 self.fall_behind(delayed.slot)
         elif (taken := self._take(stored, delayed, now)) is not None:
             self.claims.extend([taken])

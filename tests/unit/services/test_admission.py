@@ -39,6 +39,27 @@ class TestTerms:
         (run,) = await house.record()
         assert (run.term, run.outcome) == (0, Outcome.SUCCEEDED)
 
+    async def test_a_claim_that_was_won_while_the_lead_was_lost_does_not_stay_open(self):
+        clock = FakeClock()
+        store = MemoryStore(clock)
+        old = Leader(store=store, clock=clock, owner="old")
+        await old.take_the_lead()
+        claim = store.claim
+
+        async def slow(runs, *, term=None):
+            won = await claim(runs, term=term)
+            old.term = None  # frozen here; when it goes on, another one leads
+            await clock.advance(SPAN)
+            await store.lead("new", SPAN, clock.now())
+            return won
+
+        store.claim = slow
+        await old.due()
+        store.claim = claim
+        (run,) = await old.record(advance=5)
+        assert (run.outcome, run.reason) == (Outcome.MISSED, LOST)
+        assert old.caller.requests == []
+
     async def test_claims_of_a_deposed_leader_are_refused_and_nothing_is_sent(self):
         clock = FakeClock()
         store = MemoryStore(clock)
@@ -203,7 +224,7 @@ class TestMark:
 
     async def test_stays_before_a_slot_whose_jitter_is_to_come(self):
         jitter = timedelta(minutes=10)
-        house = Leader(stored_job(jitter=jitter))
+        house = Leader(stored_job(jitter=jitter, since=START - MINUTE))
         await house.due()
         await house.clock.advance(spread(jitter, NAME) - SECOND)
         assert house.mark == START - MS

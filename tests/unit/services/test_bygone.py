@@ -259,6 +259,17 @@ class TestEditsWhileSlotsWait:
         assert (made.caller.requests, made.mark) == ([], made.clock.now())
         keeping.cancel()
 
+    async def test_nor_is_it_called_where_its_job_was_edited_meanwhile(self):
+        made = house(replace(stored_job(jitter=HOUR), since=LONG_AGO), now=1)
+        keeping = made.keep()
+        await made.due(at=at(1))
+        made.jobs[KEY] = edited(1.5)
+        made.store.stored_eras |= {era.id: era for era in [Era(key=KEY, begin=at(1.5), schedule=YEARLY)]}
+        await made.clock.advance(HOUR)
+        assert await told(made) == [(1, "missed")]
+        assert made.caller.requests == []
+        keeping.cancel()
+
 
 class TestEffort:
     async def test_one_question_where_nothing_was_edited(self):
