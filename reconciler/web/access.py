@@ -28,7 +28,7 @@ from reconciler.core.access import (
 from reconciler.core.model import AccessToken, Role
 from reconciler.core.visible import visible_line
 from reconciler.errors import IssuerUnavailableError, TokenRefusedError
-from reconciler.web.limits import Allowance, Rate
+from reconciler.web.limits import REMEMBERED, Allowance, Rate
 from reconciler.web.problems import refuse
 
 TOKEN_VARIABLE: Final = "RECONCILER_TRIGGER_TOKEN"  # noqa: S105 - the variable's name
@@ -73,6 +73,7 @@ class Access:
         self._rules = rules
         self._now = now
         self._failures = failures or Allowance(FAILURES)
+        self._seen: dict[tuple[str, str], None] = {}  # who has come from where, in the order of coming
 
     def someone_may_trigger(self) -> bool:
         """Whether there is anybody who could be let in to trigger."""
@@ -108,7 +109,17 @@ class Access:
         found = await self._found(request, token.strip())
         if isinstance(found, Refused):
             raise self._failed(request, f"{found.reason[:1].upper()}{found.reason[1:]}.", invalid=True)
+        self._note_first_use(found.who, source_of(request))
         return found
+
+    def _note_first_use(self, who: str, source: str) -> None:
+        """Tell when somebody comes from a source from which they have not come to this process before."""
+        if (who, source) in self._seen:
+            return
+        if len(self._seen) >= REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        self._seen[who, source] = None
+        _log.info("audit", act="first use", who=who, source=source)
 
     async def _found(self, request: Request, token: str) -> Principal | Refused:
         rules, known = self._rules, _text(self._rules.trigger_token)
@@ -143,7 +154,8 @@ class Access:
         if left := self._failures.take(source):
             return too_often(_TOO_MANY, left)
         _log.warning(
-            "access_refused",
+            "audit",
+            act="refused",
             source=source,
             path=visible_line(request.scope["path"][:_SHOWN_PATH]),
             reason=visible_line(detail),

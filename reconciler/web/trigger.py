@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import Field, ValidationError
+from structlog import get_logger
 
 from reconciler.core.model import Overrides
 from reconciler.core.views import View
@@ -27,6 +28,8 @@ from schemas.base import ShortText, Strict
 from schemas.request import PlainHeaders, Scalar
 
 router = APIRouter(prefix="/api/v1")
+
+_log = get_logger(__name__)
 
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 
@@ -116,6 +119,7 @@ async def trigger_job(
         has_json="json_body" in body.model_fields_set,
     )
     run = await state.trigger(key, overrides, idempotency_key)
+    _log.info("audit", act="trigger", who=principal.who, source=source_of(request), job=str(key), run=run.id)
     href = f"/api/v1/runs/{run.id}"
     response.headers["Location"] = href
     return Accepted(run_id=run.id, href=href, status=run.outcome.value)

@@ -9,7 +9,7 @@ from reconciler.core.access import digest_of
 from reconciler.core.model import AccessToken, Drift, HttpRequest, JobKey, Pause, Role, SyncReport
 from reconciler.errors import IssuerUnavailableError, TokenRefusedError
 from tests.fakes import START, stored_job
-from tests.unit.web.conftest import TOKEN, World
+from tests.unit.web.conftest import TOKEN, World, run_id
 
 TOKENS = {role.value: f"rct_{role.value}-made-up-here" for role in Role}
 DECLARED = [AccessToken(name=f"the-{role.value}", role=role, sha256=digest_of(TOKENS[role.value])) for role in Role]
@@ -151,8 +151,27 @@ async def test_anything_else_is_refused(world, headers):
 async def test_failed_attempts_are_logged_without_the_token(world, logged):
     await world.ask("/api/v1/runs", **bearer("rct_guess-of-somebody"))
     (line,) = logged
-    assert (line["event"], line["source"], line["path"]) == ("access_refused", "127.0.0.1", "/api/v1/runs")
+    assert (line["event"], line["act"], line["source"], line["path"]) == (
+        "audit",
+        "refused",
+        "127.0.0.1",
+        "/api/v1/runs",
+    )
     assert "guess" not in str(logged)
+
+
+async def test_who_comes_from_where_for_the_first_time_and_who_triggers_is_told_to_the_log(world, logged):
+    for _ in range(2):
+        await world.ask("/api/v1/runs", **bearer(TOKENS["viewer"]))
+    await world.ask(TRIGGER, "POST", **bearer(TOKENS["operator"]))
+    acts = [(line["act"], line["who"], line["source"]) for line in logged if line["event"] == "audit"]
+    assert acts == [
+        ("first use", "access token the-viewer", "127.0.0.1"),
+        ("first use", "access token the-operator", "127.0.0.1"),
+        ("trigger", "access token the-operator", "127.0.0.1"),
+    ]
+    assert (logged[-1]["job"], logged[-1]["run"]) == ("billing/nightly", run_id(901))
+    assert TOKENS["operator"] not in str(logged)
 
 
 async def test_failed_attempts_are_limited_and_a_good_token_still_lets_in(world, logged):
