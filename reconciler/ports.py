@@ -184,8 +184,9 @@ class Store(Protocol):
         whose answer was lost. Runs that have ended already (skipped, missed) are recorded by the same verb.
 
         Raises:
-            DeposedError: ``term`` is given, and the lease has a higher one by the store's own judgement; none of these
-                runs was inserted by this call.
+            DeposedError: ``term`` is given, and the lease has a higher one by the store's own judgement. None of these
+                runs may be made; whoever asked ends those that stand there as its own all the same, from an earlier
+                call or because the lease was taken over at this very moment.
         """
 
     async def finish(self, runs: Sequence[Run]) -> None:

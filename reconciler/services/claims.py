@@ -154,14 +154,14 @@ class Claims:
         return claimed
 
     def _leave_to_successor(self, batch: Sequence[Underway]) -> None:
-        """Another process leads: the slots are its own, but what may stand there as ours must not stay open."""
+        """Another process leads: the slots are its own, but what may stand there as ours must not stay open.
+
+        It may also after a first try: the other one may have taken over while that was being written.
+        """
         self.away = False
         for underway in batch:
             underway.ended = True
-            if underway.doubtful:
-                self._deposed(underway)
-            else:
-                self._lost(underway)
+            self._deposed(underway)
 
     def _withdraw(self) -> None:
         """Hand back what waits behind a batch without an answer: nothing may queue up without bound meanwhile."""

@@ -201,6 +201,16 @@ async def test_a_deposed_leaders_claim_of_what_its_successor_has_claimed_is_neve
     assert await store.run(theirs.id) == theirs
 
 
+async def test_a_claim_that_was_made_in_time_is_not_confirmed_to_who_was_deposed_since(store):
+    await store.lead("old", OVER, START)
+    mine = claim_of(owner="old", term=1)
+    await store.claim([mine], term=1)
+    await store.lead("new", LONG, START)
+    with pytest.raises(DeposedError):
+        await store.claim([mine], term=1)
+    assert await store.run(mine.id) == mine, "it is still to be ended"
+
+
 async def test_a_claim_without_a_term_is_anybodys(store):
     await _takeover(store)
     assert await store.claim([claim_of()]) == {claim_of().id}

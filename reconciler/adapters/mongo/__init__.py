@@ -361,7 +361,7 @@ class MongoStore:
         late. Never do both get one slot: the unique ``_id`` decides.
 
         Raises:
-            DeposedError: somebody has led after this term, or the lease is gone; nothing was inserted.
+            DeposedError: somebody has led after this term, or the lease is gone; see the port.
         """
         collection = self._collection("runs")
         if not runs:

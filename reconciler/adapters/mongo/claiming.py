@@ -30,7 +30,7 @@ async def claim(
     What stands already is read as ``surely`` says: so that no failover takes it back.
 
     Raises:
-        DeposedError: somebody has led after this term, or the lease is gone; nothing was inserted.
+        DeposedError: somebody has led after this term, or the lease is gone. What was inserted in the moment before stands.
         PyMongoError: the server does not answer, or refuses.
     """
     if term is None:
@@ -86,7 +86,7 @@ async def _insert_under(
     stands, claims = _parted(found)
     won = _ours(runs, claims)
     is_behind = stands is None or stands > term
-    if ids > {claim["_id"] for claim in claims} or (is_behind and not won):
+    if is_behind or ids > {claim["_id"] for claim in claims}:
         raise deposed(stands, term)
     return won
 

@@ -49,7 +49,7 @@ class TestTerms:
         async def slow(runs, *, term=None):
             won = await claim(runs, term=term)
             old.term = None  # frozen here; when it goes on, another one leads
-            await clock.advance(SPAN)
+            await store.resign("old", clock.now())
             await store.lead("new", SPAN, clock.now())
             return won
 
