@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.core.sources import bucket_of, host_is_allowed, parse_hosts, parse_networks, source_of
+from reconciler.core.sources import bucket_of, host_is_allowed, parse_hosts, parse_networks, parse_origins, source_of
 
 PROXY = parse_networks("10.0.0.0/8, ::1")
 
@@ -88,3 +88,16 @@ def test_what_is_no_host_is_refused(text):
 def test_what_is_no_network_is_refused(text):
     with pytest.raises(ValueError, match=text.partition("/")[0]):
         parse_networks(text)
+
+
+def test_origins_are_lists_with_commas():
+    text = "https://status.example.com, http://localhost:3000,http://[::1]:3000,"
+    assert parse_origins(text) == {"https://status.example.com", "http://localhost:3000", "http://[::1]:3000"}
+
+
+@pytest.mark.parametrize(
+    "text", ["*", "null", "status.example.com", "https://status.example.com/", "https://a b", "https://*.example.com"]
+)
+def test_what_is_no_origin_is_refused(text):
+    with pytest.raises(ValueError, match="is no origin"):
+        parse_origins(text)
