@@ -15,6 +15,7 @@ from schemas.access_token import AccessTokenSpec
 from schemas.annotations import OF_API, OF_APPLICATION
 from schemas.api import ApiSpec
 from schemas.application import ApplicationSpec, Defaults, History, Limits
+from schemas.auth import ApiAuth, BasicAuth, BearerAuth, HandshakeAuth, HeaderAuth, HmacAuth, OAuth2Auth
 from schemas.base import Metadata, format_duration
 from schemas.calendar import CalendarSpec, Range
 from schemas.environment import EnvironmentSpec, Patch
@@ -207,6 +208,43 @@ stays where it was; taking the annotation away lets them be derived anew. Severa
 that is declared still, the job itself, or a job that another one is renamed from too.
 """
 
+_AUTH = """How calls authenticate to their target: exactly one of these, for an Application or, in its place, for one Api. `none` is for an Api alone.
+
+```yaml
+apiVersion: reconciler/v1
+kind: Application
+metadata: {name: prices}
+spec:
+  baseUrl: https://prices.example.com
+  auth:
+    handshake:
+      headers: {X-Setup-Key: {env: PRICES_SETUP_KEY}}
+  apis:
+    - name: refresh
+      schedule: "*/10 * * * *"
+      request: {method: PUT, path: /prices}
+    - name: announce
+      schedule: "@hourly"
+      auth: {hmac: {secret: {env: PRICES_SIGNING_SECRET}}}
+      request: {method: PUT, path: /announcements, json: {fresh: true}}
+    - name: opening-hours
+      schedule: "@daily"
+      auth: {none: true}
+      request: {path: /opening-hours}
+```
+
+`reconciler auth test prices` tries it out and says what came back, but not its values. A header that is set so may not be declared among `headers` too; whoever triggers a run
+by hand may replace it for that run. What `oauth2` and `handshake` fetch is used until 30 s before its end (a tenth of its life, where that is less), or until the target answers
+401: then it is fetched once more and the call repeated once, beside `retry.limit`, and also under `delivery: atMostOnce`, because a call that is refused has not been
+made. One is fetched at a time for an Application, however many jobs wait. While none is to be had the runs fail with that reason, nothing is sent, and it is tried again after 1 s, doubling to 5 min.
+A job's `timeout` bounds waiting and call together. [security.md](security.md#credentials-for-targets) says where they are kept."""
+
+_HMAC = """Requests are signed by [Standard Webhooks](https://www.standardwebhooks.com): `webhook-id` is the run's id, alike for all attempts; `webhook-timestamp` that of the attempt;
+`webhook-signature` is `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, with two secrets two of these, with a blank between them."""
+
+_HANDSHAKE = """The target answers with JSON: `{"authType": "BearerToken", "token": "…"}`, or `{"authType": "Basic", "username": "…", "password": "…"}`, each with `expiresIn` (seconds) or
+`expiresAt` (an instant) if it ends. Everything else fails the run, with a reason."""
+
 _SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     (
         "metadata",
@@ -234,6 +272,13 @@ _SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("schedule.after", Following, ""),
     ("request", Request, ""),
     ("A secret value", SecretRef, _SECRET),
+    ("auth", ApiAuth, _AUTH),
+    ("auth.basic", BasicAuth, ""),
+    ("auth.bearer", BearerAuth, ""),
+    ("auth.header", HeaderAuth, ""),
+    ("auth.oauth2", OAuth2Auth, ""),
+    ("auth.hmac", HmacAuth, _HMAC),
+    ("auth.handshake", HandshakeAuth, _HANDSHAKE),
     ("expect", Expect, ""),
     ("expect.body", ExpectBody, ""),
     ("retry", Retry, ""),

@@ -123,7 +123,15 @@ def digest(auth: Auth, api: str) -> str:
 
     Sealed values of an Api are bound to it, and so is what they fetch.
     """
-    content = [auth.kind, auth.username, auth.header, auth.scopes, auth.audience, auth.style, _request(auth.request)]
+    content: list[Any] = [
+        auth.kind,
+        auth.username,
+        auth.header,
+        auth.scopes,
+        auth.audience,
+        auth.style,
+        _request(auth.request),
+    ]
     content += [(*_secret(each), each.field(api) if each.ref.kind == "sealed" else "") for each in auth.secrets]
     return sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()[:32]
 
@@ -161,4 +169,3 @@ def plain_fields(auth: Auth) -> Iterator[tuple[str, str]]:
             yield from ((f"auth header {name}", value) for name, value in auth.request.headers.items())
             if auth.request.body is not None:
                 yield "auth body", auth.request.body
-

@@ -22,6 +22,9 @@ def examples(world, target):
     for path in world.folder.rglob("*.yaml"):
         path.write_text(OUR_OWN.sub(f"baseUrl: {target.url}", path.read_text(encoding="utf-8")), encoding="utf-8")
     world.env |= {"TREASURY_KEY": "made-up-key-of-a-test", "TREASURY_PIN": "made-up-pin"}
+    target.say("/auth/handshake", Answer(body=b'{"authType": "BearerToken", "token": "made-up-token-of-a-target"}'))
+    secrets = {"PRICES_SETUP_KEY": "made-up-key-of-a-test", "PRICES_SIGNING_SECRET": "made-up-secret-of-a-test"}
+    world.env.update(secrets)
     target.say("/healthz", Answer(body=b'{"status": "ok"}'))
     target.say("/users", Answer(body=b'{"ok": true, "status": "ok"}'))
     return world
@@ -57,7 +60,14 @@ def test_every_example_runs_and_succeeds(examples, target):
     awake = next(job["key"] for job in jobs if job["key"] == "heartbeat/healthz")
     reconciler.wait_for("run", job=awake, outcome="succeeded", cause="schedule")
     assert reconciler.end() == 0
-    compare(target.calls, examples.runs())
+    handshakes = [call for call in target.calls if call.path == "/auth/handshake"]
+    assert [call.headers["x-setup-key"] for call in handshakes] == ["made-up-key-of-a-test"]
+    calls = [call for call in target.calls if call not in handshakes]
+    assert {call.headers.get("authorization") for call in calls if call.job.startswith("prices/")} == {
+        "Bearer made-up-token-of-a-target",
+        None,
+    }
+    compare(calls, examples.runs())
     (closed,) = target.of("treasury/close-day")
     assert closed.headers["x-api-key"] == "made-up-key-of-a-test"
     assert closed.body == b'{"clerk":{"name":"reconciler","pin":"made-up-pin"}}'
