@@ -45,6 +45,7 @@ _CAUSES_ABOVE: Final[Mapping[str, tuple[Path, ...]]] = {
     "request": (("baseUrl",),),
     "auth": (("auth",), ("baseUrl",), ("defaults", "headers")),
 }
+_MOST_PLACES: Final = 3  # that one message names
 _INDEX: Final = re.compile(r"\[\d+\]$")
 
 
@@ -75,7 +76,8 @@ def choose(
         first = bad[0].problems[0]
         return Choice(refused=f"Environment `{name}` has problems ({first.file}:{first.line}); {held}")
     if len(found) > 1:
-        places = ", ".join(f"{each.file}:{each.name_place.line}" for each in found)
+        places = ", ".join(f"{each.file}:{each.name_place.line}" for each in found[:_MOST_PLACES])
+        places += f" and {more} more" if (more := len(found) - _MOST_PLACES) > 0 else ""
         return Choice(refused=f"Environment `{name}` is declared {len(found)} times ({places}); {held}")
     if not found:
         hint = did_you_mean(name, {each.name for each in declared} | _names(flawed))

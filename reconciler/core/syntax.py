@@ -12,12 +12,15 @@ from typing import Final
 
 from yaml.error import Mark, MarkedYAMLError
 
+from reconciler.core.suggest import excerpt
+
 Failure = tuple[int, int, str]  # line and column, from 1, and what is wrong
 
 # Not allowed in YAML even within quotes (YAML 1.2.2, production 1); found by position only once libyaml has refused.
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 _TAG_DIRECTIVE: Final = re.compile(rb"^%TAG\b", re.MULTILINE)
 _TAB: Final = "tab character used for indentation; use spaces"
+_TAB_BEFORE: Final = "tab character before a value; use spaces"
 _UNCLOSED: Final = {
     "while parsing a flow sequence": "a list that begins with [ is not closed, or lacks a comma",
     "while parsing a flow mapping": "a mapping that begins with { is not closed, or lacks a comma",
@@ -81,7 +84,8 @@ def _explain_place(error: MarkedYAMLError, mark: Mark, content: bytes) -> Failur
         sign = _SIGNS[error.context]
         return _at(error.context_mark or mark, f'text that begins with {sign} must be quoted, as in "{sign} …"')
     if error.problem == "found character that cannot start any token":
-        return _at(mark, f"a value cannot begin with {line[mark.column : mark.column + 1]}; quote it")
+        first = line[mark.column : mark.column + 1]
+        return _at(mark, _TAB_BEFORE if first == "\t" else f"a value cannot begin with {excerpt(first)}; quote it")
     if (
         error.context == "while parsing a flow node"
         and not line[mark.column :] + "".join(lines[mark.line + 1 :]).strip()

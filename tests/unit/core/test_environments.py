@@ -303,11 +303,12 @@ class TestFailsClosed:
             (env(name="production"), "there is no Environment `staging`"),
             ("a: [", "there is no Environment `staging`; it may stand in e.yaml, which cannot be read in full"),
             (env() + env(), "Environment `staging` is declared 2 times (e.yaml:3, e.yaml:9)"),
+            (env() * 500, "Environment `staging` is declared 500 times (e.yaml:3, e.yaml:9, e.yaml:15 and 497 more)"),
             (env().replace("description", "descripton"), "Environment `staging` has problems (e.yaml:5)"),
             (env().replace("Environment", "Enviroment"), "Environment `staging` has problems (e.yaml:2)"),
             (env() + env().replace("description", "descripton"), "Environment `staging` has problems (e.yaml:11)"),
         ],
-        ids=["misspelt", "absent", "unreadable", "twice", "flawed", "misspelt kind", "one good, one flawed"],
+        ids=["misspelt", "absent", "unreadable", "twice", "often", "flawed", "misspelt kind", "one good, one flawed"],
     )
     def test_an_environment_that_cannot_be_used_holds_every_application(self, text, message):
         result = build(parsed(e=text, **self.TEXTS), environment="staging", source="manifests")

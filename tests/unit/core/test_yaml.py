@@ -185,6 +185,7 @@ UNREADABLE = [
     ("a: @daily\n", "1:4: a value cannot begin with @; quote it"),
     ("a: `x`\n", "1:4: a value cannot begin with `; quote it"),
     ("a: %x\n", "1:4: a value cannot begin with %; quote it"),
+    ("- \tb: [\n-\t", "1:3: tab character before a value; use spaces"),
     ('a: "\\q"\n', "1:5: not an escape sequence; in double quotes write \\\\ for a backslash"),
     ('a: "\\ud800"', "1:7: not the code of a character"),
     ("a: |x\n y", "1:5: after | or > the text begins on the next line"),
