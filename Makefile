@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 SOURCE ?= manifests/
 
-.PHONY: run test lint check bench commits faults faults-disk takeovers docs format clean
+.PHONY: run test lint check bench commits fuzz faults faults-disk takeovers docs format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo 'make test    run all tests'
 	@echo 'make check   lint, types, import rules, tests, coverage'
 	@echo 'make bench   measure against the figures in docs/performance.md'
+	@echo 'make fuzz    a million manifests, 100,000 deliveries and 5,000 cases of each address, by chance'
 	@echo 'make faults  strike three replicas 500 times and account for 100,000 slots (docs/reliability.md)'
 
 .venv/run: pyproject.toml
@@ -49,9 +50,11 @@ check: lint
 commits: .venv/dev
 	@COMMITS=$${COMMITS:-1000} $(BIN)/python -m pytest -q tests/integration/test_git_commits.py $(ARGS)
 
-# 5,000 cases of each operation; a short form of it is among the tests.
+# FUZZ cases of each operation over HTTP; MANIFESTS and BODIES by chance (0 leaves them out), SEED which, WORKERS over how many
+# processes, FINDINGS where inputs that fail are written. Short forms are among the tests.
 fuzz: .venv/dev
 	@FUZZ=$${FUZZ:-5000} $(BIN)/python -m pytest -q -n auto tests/unit/web/test_fuzz.py $(ARGS)
+	@$(BIN)/python -m tests.fuzz
 
 bench: .venv/dev
 	@$(BIN)/python -m benchmarks $(ARGS)
