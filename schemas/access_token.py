@@ -31,7 +31,12 @@ def _digest(value: object) -> str:
 
 def _in_utc(value: datetime) -> datetime:
     """A token belongs to no zone: without an offset it is UTC."""
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    if value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:  # the last hours of 9999 and the first ones of the year 1, beyond them in UTC
+        raise ValueError("in UTC this is not within the years 1 to 9999; leave it out for a token that stays") from None
 
 
 class AccessTokenSpec(Strict):

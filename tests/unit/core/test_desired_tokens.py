@@ -77,6 +77,10 @@ CASES = [
     ),
     ("{role: viewer, sha256: rct_abc}", "4:30: spec.sha256: this looks like the token itself; write its SHA-256"),
     (f"{{role: viewer, sha256: '{DIGEST}', expiresAt: never}}", "4:109: spec.expiresAt: not an instant"),
+    (
+        f"{{role: viewer, sha256: '{DIGEST}', expiresAt: 9999-12-31T23:59:59-12:00}}",
+        "4:109: spec.expiresAt: in UTC this is not within the years 1 to 9999",
+    ),
     (f"{{role: viewer, sha256: '{DIGEST}', applications: []}}", "4:112: spec.applications: must have at least 1 item"),
     (f"{{role: viewer, sha256: '{DIGEST}', token: x}}", "4:98: spec.token: unknown field"),
 ]
