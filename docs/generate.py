@@ -80,7 +80,7 @@ It has no slots of its own, so that `timeZone`, `startsAt` and `endsAt` are mist
 A job that is not declared, and jobs that follow each other in a circle, are mistakes that hold their Applications: each member of a circle is told. A job of an
 Application that is held counts as it last was; a change that would close a circle with it waits until it is mended."""
 
-_SECRET = """Where a value in `headers`, `query`, `form` or `auth` is a credential, a reference stands in its place. In `json` it is written
+_REFERENCES = """Where a value in `headers`, `query`, `form` or `auth` is a credential, a reference stands in its place. In `json` it is written
 `{$secret: {env: NAME}}`, at any depth, because there `{env: …}` could be data.
 
 ```yaml
@@ -271,7 +271,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("schedule, after another job", After, _AFTER),
     ("schedule.after", Following, ""),
     ("request", Request, ""),
-    ("A secret value", SecretRef, _SECRET),
+    ("A secret value", SecretRef, _REFERENCES),
     ("auth", ApiAuth, _AUTH),
     ("auth.basic", BasicAuth, ""),
     ("auth.bearer", BearerAuth, ""),

@@ -160,7 +160,8 @@ class Settings(BaseSettings):
         default="auto", description="text for people, json for machines; auto is text on a terminal."
     )
     trigger_token: SecretStr | None = Field(
-        default=None, description="Bearer token of an operator, for reading and triggering over HTTP, besides declared tokens."
+        default=None,
+        description="Bearer token of an operator, for reading and triggering over HTTP, besides declared tokens.",
     )
     hook_secret: Annotated[SecretStr, AfterValidator(_long)] | None = Field(
         default=None,

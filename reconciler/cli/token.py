@@ -40,9 +40,7 @@ def new(
     role: Annotated[str, typer.Option("--role", metavar="viewer|operator|admin", help="What whoever has it may do.")],
     application: Annotated[
         list[str] | None,
-        typer.Option(
-            "--application", metavar="NAME", help="Limit it to this one, or a pattern; may be repeated."
-        ),
+        typer.Option("--application", metavar="NAME", help="Limit it to this one, or a pattern; may be repeated."),
     ] = None,
     expires: Annotated[
         str | None, typer.Option("--expires", metavar="90d", help="When it ends: after so long, or at an instant.")

@@ -273,8 +273,10 @@ class Reconciliation:
             declares_nothing=not desired.applications,
             allow_prune=self._options.allows(snapshot.revision),
             max_prune=self._options.max_prune,
-            policies=dict.fromkeys(self._state.damaged["applications"].keys() - desired.applications.keys(), UNKNOWN)
-            | planning.prune_policies(desired, self._state.applications),
+            policies={
+                **dict.fromkeys(self._state.damaged["applications"].keys() - desired.applications.keys(), UNKNOWN),
+                **planning.prune_policies(desired, self._state.applications),
+            },
             revision=snapshot.revision,
             source=self._options.named,
         )

@@ -125,8 +125,9 @@ def test_a_removal_that_the_brake_would_stop_is_said_with_the_revision_that_rele
     commit = repository.commit("Forget the stock")
     ended = plan("--from", "main", "--to", "feature", cwd=repository.path)
     assert ended.code == 1
-    assert f"! shop/stock stays: 1 of 1 jobs would go, more than 50%; reconciler sync SOURCE --allow-prune {commit[:12]}" in (
-        ended.out
+    assert (
+        f"! shop/stock stays: 1 of 1 jobs would go, more than 50%; reconciler sync SOURCE --allow-prune {commit[:12]}"
+        in (ended.out)
     )
 
 

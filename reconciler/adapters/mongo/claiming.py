@@ -30,7 +30,8 @@ async def claim(
     What stands already is read as ``surely`` says: so that no failover takes it back.
 
     Raises:
-        DeposedError: somebody has led after this term, or the lease is gone. What was inserted in the moment before stands.
+        DeposedError: somebody has led after this term, or the lease is gone. What was inserted in the moment before
+            stands.
         PyMongoError: the server does not answer, or refuses.
     """
     if term is None:

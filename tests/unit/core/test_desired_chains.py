@@ -49,7 +49,12 @@ class TestGood:
 
     def test_a_chain_may_lead_over_applications_and_fork(self):
         texts = application() + application("other").replace("api", "---\napi", 1)
-        texts += api("a", owner="app") + api("b", after("app/a"), "other") + api("c", after("other/b")) + api("d", after("other/b"))
+        texts += (
+            api("a", owner="app")
+            + api("b", after("app/a"), "other")
+            + api("c", after("other/b"))
+            + api("d", after("other/b"))
+        )
         desired = declared(x=texts)
         assert problems(desired) == []
         assert len(desired.jobs) == 4

@@ -271,8 +271,7 @@ SPECS = [
     (
         DAILY + "  request: {query: {a: {b: c}, d: [1, [2]], e: }}\n",
         [
-            "6:24: spec.request.query.a: "
-            "a secret value is named by exactly one of env, file and sealed: {env: NAME}",
+            "6:24: spec.request.query.a: a secret value is named by exactly one of env, file and sealed: {env: NAME}",
             f"6:35: spec.request.query.d: {PARAMETER}",
             f"6:48: spec.request.query.e: {PARAMETER}",
         ],
