@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 SOURCE ?= manifests/
 
-.PHONY: run test lint check bench commits fuzz faults faults-disk takeovers docs format clean
+.PHONY: run test lint check bench commits fuzz faults faults-disk takeovers model docs format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo 'make bench   measure against the figures in docs/performance.md'
 	@echo 'make fuzz    a million manifests, 100,000 deliveries and 5,000 cases of each address, by chance'
 	@echo 'make faults  strike three replicas 500 times and account for 100,000 slots (docs/reliability.md)'
+	@echo 'make model   strike 3,000 simulated worlds, and hold them against a plain model'
 
 .venv/run: pyproject.toml
 	@test -n '$(PYTHON)' || { echo 'cron-reconciler needs Python 3.11 or newer; none was found on PATH.' >&2; exit 1; }
@@ -70,6 +71,10 @@ faults-disk: .venv/dev
 # KILLS and HANDOVERS of the leader, one by one, each against the clock.
 takeovers: .venv/dev
 	@$(BIN)/python -m tests.faults takeovers
+
+# EXAMPLES worlds in simulated time, each struck by up to 40 things; a short form of it is among the tests.
+model: .venv/dev
+	@MODEL_EXAMPLES=$${EXAMPLES:-3000} $(BIN)/python -m pytest -q tests/model/test_model.py -k one_outcome $(ARGS)
 
 docs: .venv/dev
 	@$(BIN)/python -m docs.generate
