@@ -320,7 +320,11 @@ class TestStored:
         assert reconciler.output.count("kept in memory only") == 1
         assert GIVEN.encode() not in stored(small_world)
 
-    @pytest.mark.parametrize("keys", ["short", f"{new_key()},also-short", f"{new_key()},"])
+    @pytest.mark.parametrize(
+        "keys",
+        ["short", f"{new_key()},also-short", f"{new_key()},"],
+        ids=["short", "one of two is short", "an empty one"],
+    )
     def test_a_key_of_another_form_ends_the_command_with_what_to_do(self, small_world: World, keys: str):
         small_world.env["RECONCILER_ENCRYPTION_KEYS"] = keys
         ended = small_world.command("sync")
