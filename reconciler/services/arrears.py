@@ -153,10 +153,12 @@ class _Look:
         self._runner = runner
         self._span = span
         self._recorded: Mapping[str, Sequence[int]] = {}
+        self._under_way: Mapping[JobKey, Sequence[datetime]] = {}
         self._done = 0
 
     async def through(self, jobs: Collection[StoredJob], stopped: Stopped) -> None:
         """Look at these jobs, those of one timetable together, and let others have their turn in between."""
+        self._under_way = self._runner.under_way()  # first: what ends after this is in the store
         self._recorded = await by_job(await self._store.run_ids(self._span.after))
         groups: dict[Timetable, list[StoredJob]] = {}
         for stored in jobs:
@@ -258,13 +260,14 @@ class _Look:
         most: int = MOST_RECORDS,
     ) -> Owing:
         """What a job owes, without what earlier looks have counted, in one record each."""
-        owing = measured(timetable, listed, after, recorded, most)
+        under_way = frozenset(map(number_of, self._under_way.get(key, ())))
+        owing = measured(timetable, listed, after, recorded, most, under_way)
         while owing.oldest is not None and owing.may_be_counted:  # there may be several, of looks that were cut short
             counted = await self._counted_until(key, owing.oldest)
             if counted is None:
                 break
             after = max(after, counted)
-            owing = measured(timetable, listed, after, recorded, most)
+            owing = measured(timetable, listed, after, recorded, most, under_way)
         return owing
 
     async def _counted_until(self, key: JobKey, first: datetime) -> datetime | None:

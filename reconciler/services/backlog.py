@@ -7,7 +7,7 @@ Forbidden here: deciding whether a slot is caught up, and what becomes of it.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from reconciler.core.model import JobKey
@@ -33,6 +33,10 @@ class Backlog:
     def has(self, key: JobKey, slot: datetime) -> bool:
         """Whether a slot of a job waits."""
         return slot in self._slots.get(key, ())
+
+    def waiting(self) -> Iterator[tuple[JobKey, Sequence[datetime]]]:
+        """The slots that wait, by job, oldest first."""
+        yield from self._slots.items()
 
     def oldest(self) -> datetime | None:
         """The oldest slot that waits."""

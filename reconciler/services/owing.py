@@ -66,6 +66,7 @@ def measured(
     after: datetime,
     recorded: Collection[int],
     most: int = MOST_RECORDS,
+    under_way: Collection[int] = frozenset(),
 ) -> Owing:
     """What a job owes after an instant.
 
@@ -75,15 +76,18 @@ def measured(
         after: slots at or before it are not owed.
         recorded: numbers of slots that have their record.
         most: so many, the newest, are decided one by one.
+        under_way: numbers of slots that will have a record of their own, so that no other one may count them.
     """
     slots = listed[bisect_right(listed, after) :]
     owed = [slot for slot in slots if number_of(slot) not in recorded] if recorded else slots
     split = max(len(owed) - most, 0)
-    owing = Owing(newest=owed[split:], rest=owed[:split], slots=split)
+    rest = [slot for slot in owed[:split] if number_of(slot) not in under_way] if under_way else owed[:split]
+    owing = Owing(newest=owed[split:], rest=rest, slots=len(rest))
     if owing.rest:
         owing.first, owing.last = owing.rest[0], owing.rest[-1]
     if len(slots) == LISTED:
-        _add_unlisted(owing, timetable, after, listed[0] - MILLISECOND, recorded)
+        uncounted = frozenset(recorded).union(under_way) if under_way else recorded
+        _add_unlisted(owing, timetable, after, listed[0] - MILLISECOND, uncounted)
     if owing.slots or owed:
         owing.oldest = owing.first if owing.slots else owed[0]
         # Beside a record that counts slots, the newest have records of their own, or will have.

@@ -186,6 +186,10 @@ class Runner:
         """
         self._admission.settle(stored, fates)
 
+    def under_way(self) -> Mapping[JobKey, Sequence[datetime]]:
+        """By job, the slots that are taken on here, or wait to be, and have no end yet."""
+        return self._admission.under_way()
+
     @property
     def is_taking_on(self) -> bool:
         """Whether slots can be taken on at this very moment: this process leads, and the store answers."""

@@ -197,6 +197,18 @@ class TestManySlots:
         await house.look(START)
         assert sum(run.slots for run in await house.record()) == 4 * self.SLOTS
 
+    async def test_slots_that_still_wait_to_be_caught_up_are_not_counted_and_do_not_stand_in_for_those_that_are(self):
+        gate = Gate()
+        house = Leader(job(catch_up="all"), script=[gate], clock=FakeClock(START + 50 * MINUTE + 20 * SECOND))
+        await house.look(START)
+        house.clock.jump(150 * MINUTE)
+        await house.look(START)
+        gate.open()
+        found = await house.record(advance=60)
+        (counted,) = [run for run in found if run.slots > 1]
+        assert (counted.slot, counted.through, counted.slots) == (START + 51 * MINUTE, START + 100 * MINUTE, 50)
+        assert sorted(run.slot for run in found if run is not counted) == minutes(*range(1, 51), *range(101, 201))
+
     async def test_records_among_them_are_not_counted(self):
         house = self.house()
         for number in (1, 2, 700):
