@@ -102,7 +102,8 @@ class Promises:
         if not self.world.now() - MARKED <= lease.accounted_until <= self.world.now():
             yield f"it is {self.world.now()}, and the mark stays at {lease.accounted_until}"
         for name in sorted({*self.world.store.applied, *self.runs}):
-            yield from self._accounted(name, lease.accounted_from, lease.accounted_until)
+            if not self.is_out_of_order(name):
+                yield from self._accounted(name, lease.accounted_from, lease.accounted_until)
             for run in self.runs[name]:
                 yield from (f"{self._named(run)}: {said}" for said in self._judged(run))
 
