@@ -3,6 +3,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 SOURCE ?= manifests/
+# Most tests that take long wait for a process, so that twice as many as there are cores may run.
+WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 
 .PHONY: run test lint check bench commits fuzz faults faults-disk takeovers model docs format clean
 .DEFAULT_GOAL := help
@@ -33,7 +35,7 @@ run: .venv/run
 	@exec $(BIN)/reconciler run $(SOURCE)
 
 test: .venv/dev
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 lint: .venv/dev
 	@$(BIN)/ruff format --check .
@@ -42,7 +44,7 @@ lint: .venv/dev
 	@$(BIN)/lint-imports
 
 check: lint
-	@$(BIN)/python -m pytest -n auto --cov --cov-report= $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report= $(ARGS)
 	@$(BIN)/coverage report
 	@$(BIN)/coverage report --include='reconciler/core/*,schemas/*' --fail-under=100 >/dev/null || { \
 		echo 'core and schemas are to be covered whole, branches too' >&2; exit 1; }

@@ -96,7 +96,7 @@ async def test_the_reference_escapes_what_it_shows(world):
 async def test_the_reference_says_what_a_parameter_takes(world):
     text = (await world.ask("/docs")).text
     assert "array of running | succeeded | failed | skipped | missed | unknown" in text
-    assert "<td>schedule | manual | catchUp</td>" in text
+    assert "<td>schedule | manual | catchUp | after</td>" in text
     assert "<td>integer 1 to 500 (default 50)</td>" in text
 
 
