@@ -224,10 +224,12 @@ class Admission:
         found: dict[JobKey, list[datetime]] = {}
         for key, slots in self._backlog.waiting():
             found.setdefault(self._names.current(key), []).extend(slots)
-        runs = (one.run for one in (*self._roster.all(), *self.claims))
-        scheduled = ((run.key, run.slot) for run in runs if run.cause is Cause.SCHEDULE)
-        for key, slot in (*scheduled, *self._jitter.scheduled()):
-            found.setdefault(self._names.current(key), []).append(slot)
+        runs = [one.run for one in (*self._roster.all(), *self.claims) if one.run.cause is Cause.SCHEDULE]
+        # After a sleep or a clock set forward, what waits for its jitter is too late by far, and will be put off.
+        now = self._clock.now()
+        jittered = [one for one in self._jitter.scheduled() if now - one.due <= DOWNTIME]
+        for one in (*runs, *jittered):
+            found.setdefault(self._names.current(one.key), []).append(one.slot)
         return found
 
     def settle(self, stored: StoredJob, fates: Iterable[Fate]) -> None:

@@ -58,13 +58,13 @@ class Jitter:
             await self._clock.sleep(rest[0].due - self._clock.now())
             self._take(rest.popleft())
 
-    def scheduled(self) -> Iterator[tuple[JobKey, datetime]]:
-        """The jobs that still wait, with the slots of which they do."""
-        return ((one.key, one.slot) for rest in self._waiting.values() for one in rest if one.cause is Cause.SCHEDULE)
+    def scheduled(self) -> Iterator[Delayed]:
+        """The slots of schedules that still wait."""
+        return (one for rest in self._waiting.values() for one in rest if one.cause is Cause.SCHEDULE)
 
     def oldest(self) -> datetime | None:
         """The oldest slot of which a job still waits."""
-        return min((slot for _, slot in self.scheduled()), default=None)
+        return min((one.slot for one in self.scheduled()), default=None)
 
     def stop(self) -> Iterator[Delayed]:
         """Wait no more; those that were still to come."""

@@ -209,6 +209,20 @@ class TestManySlots:
         assert (counted.slot, counted.through, counted.slots) == (START + 51 * MINUTE, START + 100 * MINUTE, 50)
         assert sorted(run.slot for run in found if run is not counted) == minutes(*range(1, 51), *range(101, 201))
 
+    async def test_those_that_wait_for_their_jitter_by_a_clock_that_was_wrong_are_counted(self):
+        house = Leader(job(jitter=HOUR), clock=FakeClock(START + 20 * SECOND))
+        keeping = house.keep()
+        await house.look(START)
+        for number in (1, 2):
+            await house.clock.advance(START + number * MINUTE - house.clock.now())
+            await house.due(at=START + number * MINUTE)
+        house.clock.jump(DAY)
+        await house.look(START)
+        found = await house.record(advance=HOUR)
+        assert sum(run.slots for run in found if run.slot <= START + DAY + 2 * MINUTE) == self.SLOTS + 2
+        assert found[0].slot == START + MINUTE
+        keeping.cancel()
+
     async def test_records_among_them_are_not_counted(self):
         house = self.house()
         for number in (1, 2, 700):
