@@ -252,7 +252,7 @@ class Promises:
         for before, one in pairwise(applied):
             changed = before.declared is None or one.declared is None or before.declared.times != one.declared.times
             is_before = one.elapsed + slack < claimed and run.slot <= one.begin - GRACE
-            if changed and is_before and self.world.lived.passes(run.slot) == 1:
+            if changed and is_before and run.claimed_at > one.begin and self.world.lived.passes(run.slot) == 1:
                 yield f"it is from before an edit at {one.begin}, and was claimed at {run.claimed_at}"
 
     def _superseded(self, run: Run, declared: Sequence[Declared]) -> Iterator[str]:
@@ -351,11 +351,9 @@ class Promises:
     def _was_stopped(self, run: Run, match: re.Match[str], ended: datetime) -> bool:
         kind, slack = match[1], HEARD + 4 * self.world.most_latency
         instants = (run.slot, ended, run.claimed_at)
-        if kind == "paused":
-            return any(
-                what == kind and any(begin - slack <= at <= end + slack for at in instants)
-                for what, begin, end, _ in self._stops(run)
-            )
+        if kind == "paused":  # until somebody ended it early it was as long as it was meant to be
+            pauses = [pause for pause, _ in self.world.pauses.values() if pause.application == run.key.application]
+            return any(one.since - slack <= at <= one.until + slack for one in pauses for at in instants)
         return any(one.window.covers(at, slack) for one in self.world.windows for at in instants)
 
     def _was_disturbed(self, _run: Run, _match: re.Match[str], _ended: datetime) -> bool:
