@@ -106,7 +106,8 @@ def test_many_that_hang_do_not_hold_up_the_others(small_world, target):
     eventually(lambda: len(target.of("zoo/call")) >= 3)
     assert reconciler.end(within=20) == 0
     calls = target.of("zoo/call")
-    assert max((call.at - call.slot).total_seconds() for call in calls) < 1.25  # a second, and what two cores take
+    # Held up until the others time out, it would come after 3 s; a second is the rule, the rest is a busy machine's.
+    assert max((call.at - call.slot).total_seconds() for call in calls) < 2.5
     runs = small_world.runs("zoo/call")
     slots = [datetime.fromisoformat(run["slot"]) for run in runs]
     assert slots == [slots[0] + timedelta(seconds=2 * number) for number in range(len(slots))]

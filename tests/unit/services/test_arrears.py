@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
@@ -256,12 +257,11 @@ class TestManyJobs:
     async def test_ten_thousand_jobs_never_hold_the_loop_for_long(self):
         jobs = [job(f"app{number % 50}/job{number}", catch_up="none") for number in range(10_000)]
         house = Leader(*jobs, clock=FakeClock(START + 30 * SECOND))
-        loop = asyncio.get_running_loop()
-        gaps, before = [], loop.time()
+        gaps, before = [], time.thread_time()  # of this thread's own work, however busy the machine is
         looking = asyncio.create_task(house.arrears.look(START - MINUTE))
         while not looking.done():
             await asyncio.sleep(0)
-            now = loop.time()
+            now = time.thread_time()
             gaps.append(now - before)
             before = now
         await looking
@@ -269,16 +269,15 @@ class TestManyJobs:
         assert len(house.store.stored_runs) == 10_000
         gaps.sort()
         assert gaps[len(gaps) * 9 // 10] < 0.05
-        assert gaps[-1] < 1  # a machine that is busy with other things
+        assert gaps[-1] < 1
 
     async def test_jobs_that_owe_nothing_are_passed_quickly(self):
         hourly = Schedule(declared="", cron="30 * * * *")
         jobs = [job(f"app{number % 50}/job{number}", schedule=hourly) for number in range(10_000)]
         house = Leader(*jobs, clock=FakeClock(START + MINUTE))
-        loop = asyncio.get_running_loop()
-        begin = loop.time()
+        begin = time.thread_time()
         await house.arrears.look(START - MINUTE)
-        assert loop.time() - begin < 1
+        assert time.thread_time() - begin < 1
         assert house.store.calls["runs"] == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -289,17 +290,16 @@ class TestEffort:
             for begin, schedule in ((LONG_AGO, MINUTELY), (at(2), YEARLY))
         ]
         made.store.stored_eras = {era.id: era for era in eras}
-        loop = asyncio.get_running_loop()
-        gaps, before = [], loop.time()
+        gaps, before = [], time.thread_time()  # of this thread's own work, however busy the machine is
         looking = asyncio.create_task(made.arrears.look(at(1)))
         while not looking.done():
             await asyncio.sleep(0)
-            gaps.append(loop.time() - before)
-            before = loop.time()
+            gaps.append(time.thread_time() - before)
+            before = time.thread_time()
         await looking
         await made.clock.advance(1)
         assert Counter(run.slot for run in made.store.stored_runs.values()) == {at(2): 10_000}
         assert made.store.calls["runs"] == 0
         gaps.sort()
         assert gaps[len(gaps) * 9 // 10] < 0.05
-        assert gaps[-1] < 1  # a machine that is busy with other things
+        assert gaps[-1] < 1
