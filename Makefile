@@ -3,8 +3,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 SOURCE ?= manifests/
-# Most tests that take long wait for a process, so that twice as many as there are cores may run.
-WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+# Tests that take long wait for a process half of their time, so that half as many again as there are cores may run.
+WORKERS ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN) / 2)))
 
 .PHONY: run test lint check bench commits fuzz faults faults-disk takeovers model docs format clean
 .DEFAULT_GOAL := help

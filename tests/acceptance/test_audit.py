@@ -15,6 +15,12 @@ from tests.acceptance.conftest import World
 RARELY = {"frequency": "yearly", "month": 1, "day": 1, "time": "03:00"}
 
 
+@pytest.fixture
+def world(small_world):
+    """On SQLite alone: what the stores make of it is shown by the contract tests, and by those of replicas."""
+    return small_world
+
+
 def audit(world: World, *args: str, code: int = 0):
     ended = world.command("audit", *args, "--output", "json")
     assert ended.code == code, ended.text

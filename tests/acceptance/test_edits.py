@@ -11,6 +11,12 @@ from tests.acceptance.conftest import compare
 RARELY = {"frequency": "yearly", "month": 1, "day": 1, "time": "03:00"}
 
 
+@pytest.fixture
+def world(small_world):
+    """On SQLite alone: what the stores make of it is shown by the contract tests, and by those of replicas."""
+    return small_world
+
+
 def keys(reconciler) -> set[str]:
     return {job["key"] for job in reconciler.get("/api/v1/cronjobs").json()["items"]}
 

@@ -15,6 +15,12 @@ NEVER = {"at": "2099-01-01T00:00:00"}
 
 
 @pytest.fixture
+def world(small_world):
+    """On SQLite alone: what the stores make of it is shown by the contract tests, and by those of replicas."""
+    return small_world
+
+
+@pytest.fixture
 def running(world, target):
     world.declare(
         "shop", {"name": "stock", "request": {"path": "/stock"}}, {"name": "bad", "request": {"path": "/bad"}}

@@ -184,7 +184,7 @@ def test_no_secret_is_found_in_anything_that_is_said_kept_or_shown(haunted, sent
     reconciler = haunted.start()
     for job in JOBS:
         outcome = "succeeded" if job.endswith("-ok") else "failed"
-        reconciler.wait_for("run", job=job, outcome=outcome, within=30)
+        reconciler.wait_for("run", job=job, outcome=outcome, within=90)
     sent = "".join(f"{call.target}{call.headers}{call.body.decode()}" for call in target.calls)
     for name, value in sentinels.values.items():  # else there would be nothing to find
         assert value.rpartition("=")[2] in sent, name
@@ -235,7 +235,7 @@ def commands(world) -> list[list[str]]:
     return [
         ["status", *store], ["status", *store, "--output", "json"], ["jobs", *store, "--output", "json"],
         ["runs", *store, "--limit", "1000", "--output", "json"], ["runs", *store, "--limit", "1000"],
-        ["show", "shop", *store], *(["show", job, *store] for job in JOBS[:8]),
+        ["show", "shop", *store], *(["show", job, *store] for job in JOBS[:2]),
         ["show", JOBS[0], *store, "--output", "json"], ["syncs", *store], ["audit", *store, "--from", "1h ago"],
         ["validate", source], ["plan", source, "--store", f"sqlite:///{world.path}/none.db"],
         ["plan", source, "--store", f"sqlite:///{world.path}/none.db", "--output", "markdown"],
