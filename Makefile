@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 SOURCE ?= manifests/
 # Tests that take long wait for a process half of their time, so that half as many again as there are cores may run.
-WORKERS ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN) / 2)))
+TEST_WORKERS ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN) / 2)))
 
 .PHONY: run test lint check bench commits fuzz faults faults-disk takeovers model docs format clean
 .DEFAULT_GOAL := help
@@ -35,7 +35,7 @@ run: .venv/run
 	@exec $(BIN)/reconciler run $(SOURCE)
 
 test: .venv/dev
-	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
 
 lint: .venv/dev
 	@$(BIN)/ruff format --check .
@@ -44,7 +44,7 @@ lint: .venv/dev
 	@$(BIN)/lint-imports
 
 check: lint
-	@$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report= $(ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --cov --cov-report= $(ARGS)
 	@$(BIN)/coverage report
 	@$(BIN)/coverage report --include='reconciler/core/*,schemas/*' --fail-under=100 >/dev/null || { \
 		echo 'core and schemas are to be covered whole, branches too' >&2; exit 1; }
