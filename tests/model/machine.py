@@ -422,7 +422,7 @@ class Machine(RuleBasedStateMachine):
         said = [
             f"audit: {one.kind.value} {one.key} {one.slot} x{one.slots}: {one.said}"
             for one in found.differences
-            if not (promises.is_out_of_order(str(one.key)) or self.world.lived.passes(one.slot) > 1)
+            if not promises.is_out_of_order(str(one.key)) and len(self.world.lived.through(one.slot, one.through)) < 2
         ]
         return [*said, *found.unreadable]
 

@@ -89,10 +89,14 @@ class Link:
             self._must_be_up()
             try:
                 if self.latency:  # what is on its way arrives, whatever becomes of its sender
-                    return await asyncio.shield(self._world.apart(self._arrive(real, args, how, self.latency)))
-                return await real(*args, **how)
-            finally:
+                    answer = await asyncio.shield(self._world.apart(self._arrive(real, args, how, self.latency)))
+                else:
+                    answer = await real(*args, **how)
+            except StoreError:
                 await self._back()
+                raise
+            await self._back()
+            return answer
 
         return ask
 
