@@ -230,6 +230,7 @@ class Engine:
         upkeep = self._upkeep()
         stack.push_async_callback(upkeep.farewell)
         await self._stops.load()  # before anything is sent again that another process left
+        stack.push_async_callback(self._leadership.resign)  # also where it cannot begin: the next one need not wait
         await self._leadership.step()
         self._keep(stack, "lease", self._leadership.keep())
         self._keep(stack, "upkeep", upkeep.keep())

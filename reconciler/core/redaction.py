@@ -24,7 +24,7 @@ SHORTEST: Final = 6  # characters
 _SHORTEST_LINE: Final = 16  # of a value of several lines, such as a key in PEM, each is masked by itself
 _MOST_VALUES: Final = 10_000  # tokens are renewed for ever; those not met for longest are let go of
 _CUT: Final = "…"
-_PIECE: Final = re.compile(r"[A-Za-z0-9_]{16,}")
+_PIECE: Final = re.compile(r"[A-Za-z0-9_-]{16,}")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]+")  # nobody writes these otherwise
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _NAMES: Final = re.compile(
@@ -171,7 +171,8 @@ def _misread(value: str) -> Iterator[str]:
 
 def _is_random(piece: str) -> bool:
     """Whether it is most likely no word: it is masked by itself, for what stands around it is escaped in many ways."""
-    return not piece.isalpha() and not piece.isdigit()
+    kinds = (str.islower, str.isupper, str.isdigit)
+    return sum(any(is_kind(one) for one in piece) for is_kind in kinds) > 1
 
 
 def _in_base64(value: bytes) -> Iterator[str]:

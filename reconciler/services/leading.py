@@ -142,10 +142,11 @@ class Leadership:
         return lease is not None and lease.holder == self._id
 
     async def resign(self) -> None:
-        """Give the lease up, and take it no more. A store that is away lets it expire."""
+        """Give the lease up, and take it no more. A store that is away lets it expire. May be called twice."""
+        if self._resigned:
+            return
         was_ours, mark = self._is_ours(self.lease), self._mark()
-        self._resigned = True
-        self._end("it ends")
+        self._resigned, self._leading = True, False
         if was_ours:
             try:
                 await self._store.resign(self._id, mark)

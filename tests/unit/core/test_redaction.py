@@ -167,3 +167,19 @@ def test_names_of_something_else(name):
 )
 def test_a_url_is_shown_without_usual_credentials(url, shown):
     assert masked_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    "piece", ["FQauuqbhmPWfIcfSR", "0_CI_DdmHFqlQC-FQauuqbh", "abcdefghijklmnop1", "ABCDEFGHIJKLMNOPq"]
+)
+def test_a_random_piece_is_masked_however_its_surroundings_are_written(piece):
+    redactor = Redactor()
+    redactor.learn(f'pass/"{piece}')
+    assert redactor.masked(f"pass%252F%2522{piece}!") == "pass%252F%2522***!"
+
+
+@pytest.mark.parametrize("piece", ["nightly-invoices-of-billing", "internationalisation", "2026112118150000"])
+def test_words_and_numbers_within_a_value_are_no_secrets_by_themselves(piece):
+    redactor = Redactor()
+    redactor.learn(f'pass/"{piece}')
+    assert redactor.masked(f"it says {piece} here") == f"it says {piece} here"

@@ -260,3 +260,11 @@ async def test_the_leader_is_told_of_each_nudge_once(one, two, store):
     await one.step()
     await two.step()
     assert (one.nudged, two.nudged) == (1, 0)
+
+
+async def test_resigning_twice_is_resigning_once(one, two):
+    await one.step()
+    await one.leadership.resign()
+    await two.step()
+    await one.leadership.resign()
+    assert two.term == 2
