@@ -57,13 +57,16 @@ class SecretValues:
         return filled(request, {use.place: await self.value(use, key) for use in uses})
 
     async def unreadable(self, jobs: Iterable[Job]) -> list[str]:
-        """What cannot be read at present, one sentence for each reference, with the first job that has it."""
+        """What cannot be read at present, one sentence for each reference, with the first job that has it.
+
+        A suspended job needs nothing: what it will need once it is resumed is looked at then.
+        """
         found: dict[tuple[object, ...], str] = {}
         looked: set[tuple[object, ...]] = set()
         for number, job in enumerate(jobs):
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
-            for use in job.secrets:
+            for use in () if job.suspend else job.secrets:
                 what = _same(use, job.key)
                 if what not in looked:
                     looked.add(what)

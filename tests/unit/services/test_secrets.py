@@ -170,6 +170,10 @@ async def test_what_is_unreadable_is_listed_once_for_each_reference():
     assert await house.values.unreadable([job().job]) == []
 
 
+async def test_a_suspended_job_is_not_told_of_for_it_needs_nothing():
+    assert await House().values.unreadable([job(*uses(header_X="AWAY"), suspend=True).job]) == []
+
+
 class TestReadability:
     async def test_it_is_looked_again_after_a_minute_and_when_jobs_change(self, caplog):
         house = House()
