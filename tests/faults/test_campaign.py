@@ -3,13 +3,13 @@
 Nothing here judges how long something takes, so that a slow machine changes nothing.
 """
 
-import asyncio
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.faults import campaign
+from tests.faults import calls, campaign
 from tests.faults.campaign import Options
 from tests.faults.disk import NoDiskError, small_disk
 from tests.faults.faults import Kind, Planned, plan
@@ -49,27 +49,36 @@ async def lived_through(folder: Path, jobs, without: str, what) -> Verdict:
     async with world, Watch(world) as watch:
         await campaign.begin(world, watch)
         injector = Injector(world, watch, span=LEASE)
-        await what(injector, watch)
+        await what(world, watch, injector)
         return judged(await campaign.end(world, watch, injector, options, patience=0))
 
 
 PLAIN = [Declared(application="app", api=f"job{number}", every=1, method="POST") for number in range(5)]
 
 
-async def quiet(_: Injector, __: Watch) -> None:
-    await asyncio.sleep(2)
+async def in_turns(world: World, watch: Watch, _: Injector) -> None:
+    """Each is ahead of the other once, until it has called something; otherwise one could win every race."""
+    for ahead in world.replicas:
+        ahead.tell("clock +0.4")
+        before = len(calls.read(world.calls))
+        assert await watch.until(partial(has_called, world, before, watch.process_of(ahead)), PATIENCE)
+        ahead.tell("clock 0")
+
+
+def has_called(world: World, before: int, process: str) -> bool:
+    return any(call.sender == process for call in calls.read(world.calls)[before:])
 
 
 @on_mongodb
 async def test_without_a_term_it_is_seen_that_two_lead(tmp_path):
-    verdict = await lived_through(tmp_path, PLAIN, "term", quiet)
+    verdict = await lived_through(tmp_path, PLAIN, "term", in_turns)
     assert verdict.count("usurped")
     assert not verdict.count("duplicated")  # the claim still stands between them
 
 
 @on_mongodb
 async def test_without_a_claim_either_it_is_seen_that_calls_are_made_twice(tmp_path):
-    verdict = await lived_through(tmp_path, PLAIN, "term,claim", quiet)
+    verdict = await lived_through(tmp_path, PLAIN, "term,claim", in_turns)
     assert verdict.count("duplicated")
 
 
@@ -79,7 +88,7 @@ WAITING = [
 ]
 
 
-async def cut_off(injector: Injector, watch: Watch) -> None:
+async def cut_off(_: World, watch: Watch, injector: Injector) -> None:
     """The leader, behind whose calls others wait, hears nothing of the database until another one leads."""
     assert await watch.until(watch.leader, PATIENCE)
     terms = len(watch.tenures)
