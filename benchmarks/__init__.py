@@ -1,1 +1,1 @@
-"""Measures the figures of docs/performance.md: ``make bench``."""
+"""Measures the figures of docs/performance.md: ``make bench``. One module for each benchmark."""

@@ -1,16 +1,17 @@
-"""Folders of manifests to measure with, and a target that notes when it is called.
+"""Folders of manifests to measure with.
 
 Forbidden here: measuring.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sys
 import time
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
+MANY = 10_000
 APIS_OF_AN_APPLICATION = 100
 
 _APPLICATION = """\
@@ -51,18 +52,69 @@ spec:
     maxDelay: 5m
 """
 
+_HOSTILE = """\
+apiVersion: reconciler/v1
+kind: Application
+metadata: {{name: hostile}}
+spec:
+  baseUrl: {base}
+  defaults: {{timeout: {timeout}s}}
+  apis:
+"""
+
+_EVERY = """\
+apiVersion: reconciler/v1
+kind: Application
+metadata: {{name: app-{number}}}
+spec:
+  baseUrl: {base}
+  defaults: {{jitter: {period}s}}
+  apis:
+"""
+
 
 def write_manifests(
-    folder: Path, count: int, schedule: str, base: str = "http://127.0.0.1:9", zone: str = "Europe/Berlin"
+    folder: Path,
+    count: int,
+    schedule: str,
+    base: str = "http://127.0.0.1:9",
+    zone: str = "Europe/Berlin",
+    of_one: int = APIS_OF_AN_APPLICATION,
 ) -> None:
-    """``count`` Apis of 25 lines in a file each, a hundred to an Application, all written a while ago."""
+    """``count`` Apis of 25 lines in a file each, ``of_one`` of them to an Application, all written a while ago."""
     for number in range(count):
-        application = number // APIS_OF_AN_APPLICATION
+        application = number // of_one
         text = _API.format(number=number, application=application, schedule=schedule, zone=zone)
         _write(folder / f"app-{application}" / f"api-{number}.yaml", text)
-    for application in range((count - 1) // APIS_OF_AN_APPLICATION + 1):
+    for application in range((count - 1) // of_one + 1):
         text = _APPLICATION.format(number=application, base=base)
         _write(folder / f"app-{application}" / "application.yaml", text)
+
+
+def write_hostile(folder: Path, count: int, schedule: str, base: str, timeout: int) -> None:
+    """One Application with ``count`` Apis whose target is not to be trusted; ``timeout`` in seconds."""
+    apis = (
+        f'  - {{name: api-{number}, schedule: "{schedule}", request: {{path: /{number}}}}}\n' for number in range(count)
+    )
+    _write(folder / "hostile.yaml", _HOSTILE.format(base=base, timeout=timeout) + "".join(apis))
+
+
+def write_spread(folder: Path, count: int, period: int, starts_at: datetime, base: str) -> None:
+    """``count`` Apis, each due every ``period`` seconds and spread over them evenly by its jitter."""
+    schedule = f"{{every: {period}s, startsAt: {starts_at:%Y-%m-%dT%H:%M:%SZ}}}"
+    for application in range((count - 1) // APIS_OF_AN_APPLICATION + 1):
+        first = application * APIS_OF_AN_APPLICATION
+        numbers = range(first, min(first + APIS_OF_AN_APPLICATION, count))
+        apis = (
+            f"  - {{name: api-{number}, schedule: {schedule}, request: {{path: /{number}}}}}\n" for number in numbers
+        )
+        head = _EVERY.format(number=application, base=base, period=period)
+        _write(folder / f"app-{application}.yaml", head + "".join(apis))
+
+
+def keys(count: int, of_one: int = APIS_OF_AN_APPLICATION) -> Sequence[str]:
+    """The keys of the jobs that ``write_manifests`` and ``write_spread`` declare."""
+    return [f"app-{number // of_one}/api-{number}" for number in range(count)]
 
 
 def _write(path: Path, text: str) -> None:
@@ -70,35 +122,3 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text)
     long_ago = time.time() - 3600
     os.utime(path, (long_ago, long_ago))
-
-
-class Target(asyncio.Protocol):
-    """A server that answers 200 to everything and notes the instant and the path of each request."""
-
-    notes: list[tuple[float, str]]
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-        self._rest = b""
-
-    def data_received(self, data: bytes) -> None:
-        self._rest += data
-        while b"\r\n\r\n" in self._rest:
-            head, _, self._rest = self._rest.partition(b"\r\n\r\n")
-            self.notes.append((time.time(), head.split(b" ", 2)[1].decode()))
-            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine")  # type: ignore[attr-defined]
-
-
-async def _serve(notes_file: Path) -> None:
-    """Print the port, serve until standard input closes, then write the notes."""
-    notes: list[tuple[float, str]] = []
-    protocol = type("Noting", (Target,), {"notes": notes})
-    server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0, backlog=1024)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await asyncio.to_thread(sys.stdin.read)
-    text = "\n".join(f"{when!r} {path}" for when, path in notes)
-    await asyncio.to_thread(notes_file.write_text, text)
-
-
-if __name__ == "__main__":
-    asyncio.run(_serve(Path(sys.argv[1])))
