@@ -13,7 +13,7 @@ help:
 	@echo 'make run     start the reconciler on manifests/ (http://127.0.0.1:8080)'
 	@echo 'make test    run all tests'
 	@echo 'make check   lint, types, import rules, tests, coverage'
-	@echo 'make bench   measure against the figures in docs/performance.md'
+	@echo 'make bench   measure against the figures in docs/performance.md (ARGS=lateness for one of them)'
 	@echo 'make fuzz    a million manifests, 100,000 deliveries and 5,000 cases of each address, by chance'
 	@echo 'make faults  strike three replicas 500 times and account for 100,000 slots (docs/reliability.md)'
 	@echo 'make model   strike 3,000 simulated worlds, and hold them against a plain model'

@@ -6,8 +6,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from benchmarks.calls import reckon
 from benchmarks.figures import report
-from benchmarks.fixtures import write_manifests
+from benchmarks.fixtures import keys, write_manifests
 from benchmarks.processes import NotMeasuredError, reconciler, target
 from benchmarks.stores import SHOWN, SQLITE, chosen, store
 
@@ -30,10 +31,11 @@ def _burst(folder: Path, count: int, kind: str) -> float:
                 raise NotMeasuredError("the machine was too slow to be ready in time")
             time.sleep((slot - datetime.now(UTC)).total_seconds() + 6)
         calls = ended()
-    assert len({call.job for call in calls}) == count, f"{len(calls)} calls of {count}"
-    assert len(calls) == count
+    reckoning = reckon(((slot.timestamp(), key) for key in keys(count)), calls)
     recorded = sum('"outcome": "succeeded"' in line for line in (folder / "log").read_text().splitlines())
-    assert recorded == count, f"{recorded} recorded of {count}"
+    if reckoning.lost or reckoning.extra or recorded != count:
+        said = f"{len(reckoning.lost):,} of {count:,} calls never came, {reckoning.extra:,} came again"
+        raise NotMeasuredError(f"{said}; {recorded:,} runs were recorded as succeeded")
     first, last = (extreme(call.at for call in calls) - slot.timestamp() for extreme in (min, max))
     print(f"  {count:,} jobs: the first call after {first:.3f} s, the last after {last:.3f} s", flush=True)
     return last

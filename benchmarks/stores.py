@@ -22,6 +22,10 @@ MONGODB = "mongodb"
 SHOWN = {SQLITE: "SQLite", MONGODB: "MongoDB"}
 
 
+class NoStoreError(NotMeasuredError):
+    """A kind of store is not to be had here."""
+
+
 @contextlib.contextmanager
 def session() -> Iterator[None]:
     """Within it there may be a MongoDB; what was started for it is stopped at its end."""
@@ -51,7 +55,7 @@ def store(kind: str, folder: Path) -> Iterator[str]:
     """The URL of a store with nothing in it.
 
     Raises:
-        NotMeasuredError: there is no MongoDB.
+        NoStoreError: there is no MongoDB.
     """
     if kind == SQLITE:
         folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +64,7 @@ def store(kind: str, folder: Path) -> Iterator[str]:
     try:
         server = mongodb.uri()
     except mongodb.NoMongodbError as error:
-        raise NotMeasuredError(f"there is no MongoDB ({error}); to have one, {mongodb.ADVICE}") from None
+        raise NoStoreError(f"there is no MongoDB ({error}); to have one, {mongodb.ADVICE}") from None
     name = f"bench-{uuid4().hex[:16]}"
     try:
         yield mongodb.url(server, name)
