@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from reconciler.core.acts import KEEP_ACTS, Act, ActQuery
 from reconciler.core.model import (
     AccessToken,
     ApplicationState,
@@ -244,12 +245,41 @@ class Store(Protocol):
     async def farewell(self, process_id: str) -> None:
         """Forget a process that ends in good order."""
 
-    async def expire(self, *, now: datetime, retention: Retention, applications: Mapping[str, Retention]) -> int:
+    async def act(self, acts: Sequence[Act]) -> None:
+        """Keep acts for good, on the disk when this returns; one whose id is there already stays as it is."""
+
+    async def acts(self, query: ActQuery, damaged: OnDamaged | None = None) -> Sequence[Act]:
+        """The acts that match, newest first (by id, descending), at most ``query.limit``.
+
+        ``damaged`` as in ``jobs``.
+        """
+
+    async def expire(
+        self,
+        *,
+        now: datetime,
+        retention: Retention,
+        applications: Mapping[str, Retention],
+        keep_acts: timedelta = KEEP_ACTS,
+    ) -> int:
         """Remove ended runs that are older or more than ``retention`` says, in small batches; returns how many.
 
         ``applications`` names those that keep theirs otherwise. The newest run of each job always stays. Tokens,
         processes, credentials, pauses that ended and eras that were followed by another go too,
-        ``retention.keep_failures_for`` after that.
+        ``retention.keep_failures_for`` after that; acts ``keep_acts`` after they were done, and of refused attempts
+        all but the newest ``KEPT_REFUSED``.
+        """
+
+
+class ActLog(Protocol):
+    """Keeps in mind who does what."""
+
+    def note(self, act: Act, *, told: bool = False) -> None:
+        """Tell it, and see to it that it is kept; never waits, and never raises for what becomes of it.
+
+        Args:
+            act: what was done.
+            told: whether a line of its own stands in the log already.
         """
 
 

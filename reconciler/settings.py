@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from reconciler.core.access import is_loopback, parse_roles
+from reconciler.core.acts import KEEP_ACTS
 from reconciler.core.deliveries import signing_key
 from reconciler.core.egress import split
 from reconciler.core.egress_rules import parse_rules
@@ -235,6 +236,10 @@ class Settings(BaseSettings):
     )
     keep_runs_per_job: Annotated[int, Field(ge=1)] = Field(
         default=1000, description="At most so many runs are kept of one job."
+    )
+    keep_acts: PositiveDuration = Field(
+        default=KEEP_ACTS,
+        description="How long it is kept who triggered, paused, removed and came in: `reconciler acts`.",
     )
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from reconciler.core.acts import KEEP_ACTS, KEPT_REFUSED, Act, ActKind, ActQuery
 from reconciler.core.model import (
     AccessToken,
     ApplicationState,
@@ -226,7 +227,7 @@ class MemoryStore:
     ``away`` makes every verb raise; ``lose_answers`` makes the next so many writes happen and then raise, as when the
     database's reply is lost. ``calls`` counts verbs, ``batches`` notes the sizes of claims and finishes.
     ``damaged_jobs`` (id -> why) are records of jobs that cannot be read, until they are written anew or removed;
-    ``damaged`` holds those of ``applications``, ``windows``, ``access_tokens``, ``pauses`` and ``syncs`` by kind.
+    ``damaged`` holds those of ``applications``, ``windows``, ``access_tokens``, ``pauses``, ``syncs``, ``acts``.
     ``clock`` is what the lease is judged by: its steady time.
     """
 
@@ -251,6 +252,7 @@ class MemoryStore:
         self.tokens: dict[str, tuple[str, str, datetime]] = {}
         self.stored_processes: dict[str, Process] = {}
         self.stored_credentials: dict[str, SealedCredential] = {}
+        self.stored_acts: dict[str, Act] = {}
         self.opened = False
 
     async def _enter(self, verb: str) -> None:
@@ -605,7 +607,35 @@ class MemoryStore:
         await self._enter("farewell")
         self.stored_processes.pop(process_id, None)
 
-    async def expire(self, *, now: datetime, retention: Retention, applications: Mapping[str, Retention]) -> int:
+    async def act(self, acts: Sequence[Act]) -> None:
+        if acts:
+            await self._enter("act")
+            self.batches.append(("act", len(acts)))
+            self.stored_acts = {act.id: act for act in acts} | self.stored_acts
+            self._leave()
+
+    async def acts(self, query: ActQuery, damaged: OnDamaged | None = None) -> Sequence[Act]:
+        await self._enter("acts")
+        found = (
+            act.id
+            for act in self.stored_acts.values()
+            if (not query.kinds or act.kind in query.kinds)
+            and (query.application is None or act.application == query.application)
+            and (query.application is None or query.api is None or act.api in (query.api, None))
+            and (query.since is None or act.at >= query.since)
+            and (query.until is None or act.at < query.until)
+            and (query.before is None or act.id < query.before)
+        )
+        return self._readable("acts", self.stored_acts, sorted(found, reverse=True)[: max(0, query.limit)], damaged)
+
+    async def expire(
+        self,
+        *,
+        now: datetime,
+        retention: Retention,
+        applications: Mapping[str, Retention],
+        keep_acts: timedelta = KEEP_ACTS,
+    ) -> int:
         await self._enter("expire")
         by_job: dict[JobKey, list[Run]] = {}
         for run in sorted(self.stored_runs.values(), key=lambda run: run.id):
@@ -623,6 +653,10 @@ class MemoryStore:
         self.stored_credentials = {i: c for i, c in self.stored_credentials.items() if c.obtained_at >= before}
         self.stored_pauses = {i: p for i, p in self.stored_pauses.items() if (p.ended_at or p.until) >= before}
         self.stored_eras = {i: era for i, era in self.stored_eras.items() if not self._is_followed(era, before)}
+        self.stored_acts = {i: act for i, act in self.stored_acts.items() if act.at >= now - keep_acts}
+        refused = sorted(i for i, act in self.stored_acts.items() if act.kind is ActKind.REFUSED)
+        for act_id in refused[: max(0, len(refused) - KEPT_REFUSED)]:
+            del self.stored_acts[act_id]
         return len(gone)
 
     def _is_followed(self, era: Era, by: datetime) -> bool:

@@ -14,11 +14,13 @@ from reconciler.adapters.caller import HttpCaller
 from reconciler.adapters.clock import ApsClock
 from reconciler.app import authenticating, wiring
 from reconciler.app.masking import REDACTOR
+from reconciler.core.acts import COMMAND_LINE, Act, triggered
 from reconciler.core.desired import Desired
 from reconciler.core.model import JobKey, Outcome, Overrides, Run, SyncReport
 from reconciler.core.plan import Plan
 from reconciler.core.plural import plural
 from reconciler.errors import NotFoundError, ReconcilerError, SourceError
+from reconciler.services import acts
 from reconciler.services.declarations import Declarations
 from reconciler.services.reconcile import Reconciliation
 from reconciler.services.run import Runner
@@ -44,8 +46,12 @@ async def sync_once(settings: Settings, *, allow_prune: str) -> tuple[SyncReport
     """
     async with wiring.opened(settings.store) as store:
         options = wiring.sync_options(settings, allow_prune, exact=True)
-        reconciliation = Reconciliation(wiring.open_source(settings), store, ApsClock(), options)
-        report = await reconciliation.sync()
+        done: list[Act] = []
+        reconciliation = Reconciliation(wiring.open_source(settings), store, ApsClock(), options, on_act=done.append)
+        try:
+            report = await reconciliation.sync()
+        finally:  # what was removed was removed, whatever comes after it
+            await acts.keep(store, done, REDACTOR)
         if report.result == "failed" or reconciliation.plan is None:
             raise SourceError(report.error)
         return report, reconciliation.plan
@@ -85,6 +91,8 @@ async def trigger_once(settings: Settings, key: JobKey, overrides: Overrides, id
         keeping = asyncio.create_task(upkeep.keep())
         try:
             run = await runner.trigger(key, overrides, idempotency_key)
+            act = triggered(run.key, run.id, at=clock.now(), who=wiring.operator(), source=COMMAND_LINE)
+            await acts.keep(store, [act], REDACTOR)
             return run if run.outcome is not Outcome.RUNNING else await runner.wait(run.id)
         finally:
             await runner.drain(timedelta(0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from reconciler.adapters.caller import HttpCaller
 from reconciler.adapters.clock import ApsClock
@@ -18,10 +18,12 @@ from reconciler.app.authenticating import credentials, encryption
 from reconciler.app.masking import REDACTOR
 from reconciler.core import auth as declared
 from reconciler.core import credentials as core
+from reconciler.core.acts import COMMAND_LINE, Act, ActKind
 from reconciler.core.declared import DeclaredApplication
 from reconciler.core.model import Auth, HttpRequest, Job, JobKey
 from reconciler.errors import ReconcilerError, SealingError, SettingsError
 from reconciler.ports import Encryption, Store
+from reconciler.services import acts
 from reconciler.services.credentials import Credentials
 from reconciler.services.secrets import SecretValues
 from reconciler.settings import Settings
@@ -141,7 +143,23 @@ async def rotate(settings: Settings) -> Rotation:
                 dropped[record.id] = reason
             else:
                 encrypted += 1
-    return Rotation(encrypted=encrypted, kept=kept, dropped=dropped)
+        made = Rotation(encrypted=encrypted, kept=kept, dropped=dropped)
+        if encrypted or dropped:
+            await acts.keep(store, [_act(made)], REDACTOR)
+    return made
+
+
+def _act(made: Rotation) -> Act:
+    dropped = f", {len(made.dropped)} dropped" if made.dropped else ""
+    return Act(
+        kind=ActKind.ROTATE,
+        at=datetime.now(UTC),
+        who=wiring.operator(),
+        source=COMMAND_LINE,
+        subject="credentials",
+        result="encrypted anew",
+        detail=f"{made.encrypted} encrypted anew{dropped}",
+    )
 
 
 async def _encrypted_anew(name: str, store: Store, using: Encryption) -> str:

@@ -39,6 +39,7 @@ from reconciler.core.model import (
 )
 from reconciler.errors import DeposedError, StoreUnavailableError
 from reconciler.ports import Clock, Source, Store
+from reconciler.services.acts import Acts
 from reconciler.services.arrears import Arrears
 from reconciler.services.chains import Chains
 from reconciler.services.leading import Leadership
@@ -84,7 +85,10 @@ class Engine:
             settings, store=store, clock=self._clock, caller=self._caller, values=self._values
         )
         authenticating = authentication(self._values, self._credentials, self._clock)
-        self._reconciliation = Reconciliation(self._source, store, self._clock, options, term=self._writing_term)
+        self._acts = Acts(store, self._clock, REDACTOR, tell=self._telling.act)
+        self._reconciliation = Reconciliation(
+            self._source, store, self._clock, options, term=self._writing_term, on_act=self._acts.note
+        )
         listen = format_listen(*listening.getsockname()[:2])
         self._process = wiring.process_of("run", self._clock.now(), source=self._source.name, listen=listen)
         self._runner = Runner(
@@ -176,7 +180,8 @@ class Engine:
             trigger=self._runner.trigger,
             readiness=self.readiness,
             metrics=self._metrics,
-            access=Access(self._rules, self._clock.now),
+            access=Access(self._rules, self._clock.now, self._acts),
+            acts=self._acts,
             door=admitting.door(self._settings),
             settings=self._settings.shown(),
             hook_secret=self._settings.hook_secret,
@@ -223,6 +228,8 @@ class Engine:
 
     async def start(self, stack: AsyncExitStack, signals: Signals, *, wait: bool) -> None:
         """Begin to serve; lead or stand by; begin to wake at slots."""
+        stack.push_async_callback(self._acts.end)
+        self._keep(stack, "acts", self._acts.keep())
         await self._server.start()
         stack.push_async_callback(self._server.stop)
         stack.push_async_callback(self._caller.close)
@@ -273,6 +280,7 @@ class Engine:
                 keep_failures_for=self._settings.keep_failures,
                 keep_per_job=self._settings.keep_runs_per_job,
             ),
+            keep_acts=self._settings.keep_acts,
             applications=lambda: {
                 state.name: state.history for state in self._reconciliation.applications if state.history is not None
             },

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from reconciler.app.wiring import is_missing, opened_to_read
 from reconciler.core import views
+from reconciler.core.acts import Act, ActQuery
 from reconciler.core.damage import PASSED_OVER, PAUSE, Damage, unheard
 from reconciler.core.model import (
     AccessToken,
@@ -91,6 +92,12 @@ async def syncs(url: str, limit: int, damage: Damage) -> Sequence[SyncReport]:
     """The newest sync reports, newest first."""
     async with opened_to_read(url) as store:
         return await store.syncs(limit, damaged=damage.of("sync", PASSED_OVER))
+
+
+async def acts(url: str, query: ActQuery, damage: Damage) -> Sequence[Act]:
+    """The acts that match; ``damage`` is told of those that cannot be read."""
+    async with opened_to_read(url) as store:
+        return await store.acts(query, damage.of("act", PASSED_OVER))
 
 
 async def runs(url: str, query: RunQuery) -> Sequence[Run]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from reconciler.core.acts import Act, ActKind
 from reconciler.core.drift import describe
 from reconciler.core.model import Lease, Outcome, Pause, Run, SyncReport
 from reconciler.core.pauses import FOREVER
@@ -62,10 +63,28 @@ class Telling:
         """One line where it leads no more."""
         log.warning("leads no more", reason=reason)
 
+    def act(self, act: Act) -> None:
+        """One line for what somebody has done, or was refused."""
+        worrying = act.kind in (ActKind.REFUSED, ActKind.PRUNE)
+        (self._log.warning if worrying else self._log.info)("audit", **_act_fields(act))
+
     def pause(self, event: str, pause: Pause) -> None:
         """One line where a pause begins or ends."""
         until = pause.until if pause.until < FOREVER else "resumed"
         log.warning(event, target=pause.target, by=pause.ended_by or pause.by, until=until, reason=pause.reason)
+
+
+def _act_fields(act: Act) -> dict[str, str]:
+    fields = {
+        "act": act.kind.value,
+        "who": act.who,
+        "source": act.source,
+        "target": act.target,
+        "result": act.result,
+        "run": act.run,
+        "detail": act.detail,
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 def _sync_fields(report: SyncReport) -> dict[str, object]:

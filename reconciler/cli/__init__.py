@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from reconciler.app.masking import REDACTOR
-from reconciler.cli import act, audit, auth, console, declare, inspect, sealing, stop, token
+from reconciler.cli import act, acts, audit, auth, console, declare, inspect, sealing, stop, token
 from reconciler.cli.usage import PlanCommand
 from reconciler.errors import ReconcilerError
 
@@ -43,6 +43,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     inspect.runs,
     inspect.show,
     inspect.syncs,
+    acts.acts,
     audit.audit,
     act.trigger,
     stop.pause,

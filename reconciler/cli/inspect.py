@@ -32,7 +32,7 @@ from reconciler.errors import NotFoundError, SettingsError
 from schemas.base import format_duration
 
 _SHOWN = 20
-_RUN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+RUN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def status(store: StoreOption = None, output: OutputOption = Output.TEXT) -> None:
@@ -232,7 +232,7 @@ def runs(
 ) -> None:
     """List runs, newest first: what ran, what did not, and why."""
     application, api = JobKey.parse(job) if job and "/" in job else (job, None)
-    if cursor is not None and not _RUN_ID.fullmatch(cursor):
+    if cursor is not None and not RUN_ID.fullmatch(cursor):
         raise SettingsError(f"--cursor: {cursor!r} is not a run id")
     query = RunQuery(
         application=application or None,
@@ -280,7 +280,7 @@ def show(
 ) -> None:
     """Show one job, one Application or one run whole: who declared it, where, and what it does."""
     url = settings.load(store=store).store
-    if _RUN_ID.fullmatch(what):
+    if RUN_ID.fullmatch(what):
         print_run(asyncio.run(reading.run(url, what)), output)
     elif "/" in what:
         _show_job(url, JobKey.parse(what), output)

@@ -48,7 +48,7 @@ from reconciler.core.model import (
 )
 from reconciler.core.pauses import FOREVER
 
-SCHEMA_VERSION = 3  # of these documents; a store that holds a higher one was written by a newer reconciler
+SCHEMA_VERSION = 4  # of these documents; a store that holds a higher one was written by a newer reconciler
 
 LEADER = "leader"  # the name of the one lease
 

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from reconciler.core import drift as drifting
 from reconciler.core import plan as planning
+from reconciler.core.acts import Act, pruned
 from reconciler.core.brake import UNKNOWN
 from reconciler.core.desired import Desired
 from reconciler.core.drift_beside import ACCESS, APPLICATION, WINDOW, found_beside
@@ -79,11 +80,16 @@ class Reconciliation:
         options: SyncOptions | None = None,
         *,
         term: Callable[[], int | None] = lambda: None,
+        on_act: Callable[[Act], None] = lambda _act: None,
     ) -> None:
-        """Name the parts; ``term`` is what every write carries, and raises ``DeposedError`` where nobody may write."""
+        """Name the parts; ``term`` is what every write carries, and raises ``DeposedError`` where nobody may write.
+
+        ``on_act`` hears of removals that were written, and who has allowed them.
+        """
         self._source = source
         self._clock = clock
         self._term = term
+        self._on_act = on_act
         self._options = options or SyncOptions()
         self._declarations = Declarations(source.name, self._options.environment)
         self._state = State(store)
@@ -273,13 +279,17 @@ class Reconciliation:
             declares_nothing=not desired.applications,
             allow_prune=self._options.allows(snapshot.revision),
             max_prune=self._options.max_prune,
-            policies={
-                **dict.fromkeys(self._state.damaged["applications"].keys() - desired.applications.keys(), UNKNOWN),
-                **planning.prune_policies(desired, self._state.applications),
-            },
+            policies=self._policies(desired),
             revision=snapshot.revision,
             source=self._options.named,
         )
+
+    def _policies(self, desired: Desired) -> Mapping[str, str]:
+        """What each Application says of removals."""
+        return {
+            **dict.fromkeys(self._state.damaged["applications"].keys() - desired.applications.keys(), UNKNOWN),
+            **planning.prune_policies(desired, self._state.applications),
+        }
 
     def _must_be_meant(self, revision: str) -> None:
         """Apply nothing of a revision that nobody has looked at, where another one was named."""
@@ -322,9 +332,25 @@ class Reconciliation:
         )
         if not writing:
             return False
+        removals = self._prunes(plan, desired, snapshot, now)  # before the write takes along who has allowed them
         await self._state.write(writing, term=self._term())
         self._renamed |= plan.renamed
+        for act in removals:
+            self._on_act(act)
         return True
+
+    def _prunes(self, plan: Plan, desired: Desired, snapshot: Snapshot, now: datetime) -> Sequence[Act]:
+        return tuple(
+            pruned(
+                plan.removals,
+                at=now,
+                source=self._source.name,
+                revision=snapshot.revision,
+                author=snapshot.commit.author if snapshot.commit else "",
+                operator=self._options.operator if self._options.allows(snapshot.revision) else "",
+                policies=self._policies(desired),
+            )
+        )
 
     async def _commits(self, plan: Plan, desired: Desired, snapshot: Snapshot) -> Mapping[JobKey, Commit]:
         """For each job that changes, the commit that changed it: the newest that touched a file with a say in it."""

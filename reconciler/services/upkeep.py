@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from reconciler.core.acts import KEEP_ACTS
 from reconciler.core.model import Outcome, Process, Retention, Run, StoredJob, whole_milliseconds
 from reconciler.core.stops import said
 from reconciler.errors import StoreError
@@ -35,6 +36,7 @@ class Upkeep:
         alive: whether a process with this id number runs on our own host.
         leads: whether this process leads: others only watch, so that they know who is silent when they lead.
         retention: how long ended runs are kept.
+        keep_acts: how long acts are kept.
         applications: those that keep theirs otherwise, and how long; asked each time.
         unreadable: references to secrets that this process cannot read at present; told with each sign of life.
     """
@@ -49,6 +51,7 @@ class Upkeep:
         alive: Callable[[int], bool] | None = None,
         leads: Callable[[], bool] = lambda: True,
         retention: Retention = Retention(),  # noqa: B008 - it is frozen
+        keep_acts: timedelta = KEEP_ACTS,
         applications: Callable[[], Mapping[str, Retention]] = dict,
         unreadable: Callable[[], Sequence[str]] = tuple,
     ) -> None:
@@ -59,6 +62,7 @@ class Upkeep:
         self._alive = alive
         self._leads = leads
         self._retention = retention
+        self._keep_acts = keep_acts
         self._applications = applications
         self._unreadable = unreadable
         self._expired_at: datetime | None = None
@@ -161,7 +165,9 @@ class Upkeep:
         if self._expired_at is not None and now - self._expired_at < RETENTION:
             return
         applications = self._applications()
-        removed = await self._store.expire(now=now, retention=self._retention, applications=applications)
+        removed = await self._store.expire(
+            now=now, retention=self._retention, applications=applications, keep_acts=self._keep_acts
+        )
         self._expired_at = now
         if removed:
             log.info("%d old runs were removed", removed)

@@ -25,9 +25,11 @@ from reconciler.core.access import (
     reading_is_open,
     recognised,
 )
+from reconciler.core.acts import UNKNOWN, Act, ActKind
 from reconciler.core.model import AccessToken, Role
-from reconciler.core.visible import visible_line
+from reconciler.core.redaction import MASK
 from reconciler.errors import IssuerUnavailableError, TokenRefusedError
+from reconciler.ports import ActLog
 from reconciler.web.limits import REMEMBERED, Allowance, Rate
 from reconciler.web.problems import refuse
 
@@ -35,7 +37,6 @@ TOKEN_VARIABLE: Final = "RECONCILER_TRIGGER_TOKEN"  # noqa: S105 - the variable'
 FAILURES: Final = Rate(burst=10, every=6.0)
 
 _REALM: Final = 'Bearer realm="reconciler"'
-_SHOWN_PATH: Final = 200  # characters
 _TOO_MANY: Final = "Too many attempts from this address have failed."
 
 _log = get_logger(__name__)
@@ -68,10 +69,16 @@ class AccessRules:
 class Access:
     """Tells who asks, and refuses whoever cannot be let in."""
 
-    def __init__(self, rules: AccessRules, now: Callable[[], datetime], failures: Allowance | None = None) -> None:
-        """Let in by these rules; ``failures`` bounds how often each source may fail."""
+    def __init__(
+        self, rules: AccessRules, now: Callable[[], datetime], acts: ActLog, failures: Allowance | None = None
+    ) -> None:
+        """Let in by these rules; ``failures`` bounds how often each source may fail.
+
+        ``acts`` hears who comes for the first time, and who is refused.
+        """
         self._rules = rules
         self._now = now
+        self._acts = acts
         self._failures = failures or Allowance(FAILURES)
         self._seen: dict[tuple[str, str], None] = {}  # who has come from where, in the order of coming
 
@@ -119,7 +126,7 @@ class Access:
         if len(self._seen) >= REMEMBERED:
             del self._seen[next(iter(self._seen))]
         self._seen[who, source] = None
-        _log.info("audit", act="first use", who=who, source=source)
+        self._acts.note(Act(kind=ActKind.TOKEN, at=self._now(), who=who, source=source, result="first use"))
 
     async def _found(self, request: Request, token: str) -> Principal | Refused:
         rules, known = self._rules, _text(self._rules.trigger_token)
@@ -149,16 +156,21 @@ class Access:
         return person_of(signed, role_claim=self._rules.role_claim, roles=self._rules.roles)
 
     def _failed(self, request: Request, detail: str, *, invalid: bool = False) -> HTTPException:
-        """Count and log a failed attempt; where there were too many from this source, say only that."""
+        """Count and note a failed attempt; where there were too many from this source, say only that."""
         source = source_of(request)
         if left := self._failures.take(source):
             return too_often(_TOO_MANY, left)
-        _log.warning(
-            "audit",
-            act="refused",
-            source=source,
-            path=visible_line(request.scope["path"][:_SHOWN_PATH]),
-            reason=visible_line(detail),
+        path, known = request.scope["path"], _text(self._rules.trigger_token)
+        self._acts.note(
+            Act(
+                kind=ActKind.REFUSED,
+                at=self._now(),
+                who=UNKNOWN,
+                source=source,
+                subject=path.replace(known, MASK) if known else path,
+                result="refused",
+                detail=detail,
+            )
         )
         return _unauthorized(detail, invalid=invalid)
 

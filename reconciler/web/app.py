@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from reconciler.web import documented, hook, probes, problems, reading, trigger
+from reconciler.web import acts, documented, hook, probes, problems, reading, trigger
 from reconciler.web.door import Doorway
 from reconciler.web.guard import Guard
 from reconciler.web.state import WebState
 
-ROUTERS = (reading.router, trigger.router, hook.router, probes.router)
+ROUTERS = (reading.router, acts.router, trigger.router, hook.router, probes.router)
 
 
 def create(state: WebState) -> FastAPI:

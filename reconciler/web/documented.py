@@ -43,6 +43,7 @@ TAGS = [
     {"name": "runs", "description": "What became of every slot and every trigger."},
     {"name": "trigger", "description": "Run a job now. Needs a token."},
     {"name": "hook", "description": "A push wakes the source. Needs a signature."},
+    {"name": "acts", "description": "Who did what. For an admin."},
     {"name": "process", "description": "For probes and Prometheus."},
 ]
 

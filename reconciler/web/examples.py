@@ -5,10 +5,13 @@ Forbidden here: anything of a real store.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reconciler.core import views
+from reconciler.core.act_view import act_view
+from reconciler.core.acts import act_id, triggered
 from reconciler.core.model import (
     ApplicationState,
     Attempt,
@@ -104,6 +107,9 @@ _LEASE = Lease(
     accounted_from=_JOB.since,
     accounted_until=_NOW,
 )
+_ACT = replace(
+    triggered(_JOB.key, _RUN.id, at=_NOW, who="access token oncall", source="192.0.2.7"), id=act_id(_NOW, "example")
+)
 _TALLIES = (
     Tally(_SLOT, Outcome.SUCCEEDED, 212, 6),
     Tally(_SLOT - timedelta(days=1), Outcome.FAILED, 30_000, 1),
@@ -112,6 +118,7 @@ _TALLIES = (
 RUN: dict[str, Any] = views.run_view(_RUN).shape()
 JOB: dict[str, Any] = views.job_view(_JOB, held=False, last=_RUN, now=_NOW).shape()
 APPLICATION: dict[str, Any] = views.application_view(_APPLICATION, jobs=12).shape()
+ACT: dict[str, Any] = act_view(_ACT).shape()
 SYNC: dict[str, Any] = views.sync_view(_SYNC).shape()
 STATS: dict[str, Any] = stats(_TALLIES, since=_NOW - timedelta(days=7), until=_NOW).shape()
 STATUS: dict[str, Any] = views.status_view(

@@ -10,6 +10,7 @@ from typing import Any, cast
 from fastapi import APIRouter, HTTPException, Request, Response
 from structlog import get_logger
 
+from reconciler.core.acts import UNKNOWN, Act, ActKind
 from reconciler.core.deliveries import EVENT_HEADERS, Forge, Reader, is_ping, reader_of
 from reconciler.core.views import View
 from reconciler.core.visible import visible_line
@@ -112,7 +113,11 @@ async def receive_delivery(state: State, request: Request, response: Response) -
     try:
         answer = await _receive(state, request)
     except HTTPException as error:
-        _log_refusal(cast("Refusal", error.detail))
+        refusal = cast("Refusal", error.detail)
+        _log_refusal(refusal)
+        if refusal.code == "signature-invalid":
+            said = {"who": UNKNOWN, "subject": PATH, "result": "refused", "detail": refusal.detail}
+            state.acts.note(_act(state, source_of(request), ActKind.REFUSED, **said), told=True)
         if "transfer-encoding" in request.headers:  # who does not say where the body ends may never end it
             error.headers = {**(error.headers or {}), "Connection": "close"}
         raise
@@ -131,7 +136,7 @@ async def _receive(state: WebState, request: Request) -> HookAnswer:
     must_be_json(request, _MEDIA_TYPE)
     body = await read_body(request, BODY_CAP)
     check_signatures(signatures, secret, body)
-    return _decide(state, signatures, _event(request, signatures), body)
+    return _decide(state, source_of(request), signatures, _event(request, signatures), body)
 
 
 def _event(request: Request, signatures: Signatures) -> str:
@@ -144,7 +149,7 @@ def _event(request: Request, signatures: Signatures) -> str:
     raise invalid([Reason(field=name, message="must stand there once" if values else "is missing")])
 
 
-def _decide(state: WebState, signatures: Signatures, event: str, body: bytes) -> HookAnswer:
+def _decide(state: WebState, source: str, signatures: Signatures, event: str, body: bytes) -> HookAnswer:
     forge = signatures.forge
     reader = reader_of(forge, event)
     if reader is None:
@@ -156,6 +161,8 @@ def _decide(state: WebState, signatures: Signatures, event: str, body: bytes) ->
     if not state.replays.is_new(body, signatures.identity):
         return _told(forge, "ignored", "this delivery came before", ours)
     state.wake()
+    by = f"whoever signs as {forge.value}"
+    state.acts.note(_act(state, source, ActKind.HOOK, who=by, subject=", ".join(ours), result="woken"), told=True)
     return _told(forge, "woken", refs=ours)
 
 
@@ -170,6 +177,10 @@ def _told(forge: Forge, result: str, reason: str | None = None, refs: list[str] 
     shown = visible_line(", ".join(refs or ()))[:_SHOWN_REF]
     _log.info("hook", result=result, reason=reason or "", forge=forge.value, ref=shown)
     return HookAnswer(result=result, reason=reason)
+
+
+def _act(state: WebState, source: str, kind: ActKind, **said: str) -> Act:
+    return Act(kind=kind, at=state.now(), source=source, **said)  # type: ignore[arg-type]  # each is a text
 
 
 def _log_refusal(refusal: Refusal) -> None:

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from reconciler.core.acts import ActKind, ActQuery
 from reconciler.core.model import Cause, JobKey, Outcome, RunQuery
 from reconciler.web.paging import DEFAULT_LIMIT, HIGHEST_LIMIT, decode_cursor
 
@@ -182,6 +183,51 @@ class SyncsQuestion(Paged):
     """Which sync reports."""
 
     kind: ClassVar[str] = "sync"
+
+
+class ActsQuestion(Paged):
+    """Which acts."""
+
+    kind: ClassVar[str] = "act"
+
+    kinds: list[ActKind] = Field(default=[], alias="kind", description="Only acts of this kind; may be repeated.")
+    application: Name | None = Field(default=None, description="Only acts on this Application and its jobs.")
+    api: Name | None = Field(
+        default=None, description="Only acts on this Api, and on the whole of its `application`, with which it goes."
+    )
+    since: Moment | None = Field(
+        default=None, alias="from", description="Done at or after this instant; a date is its 00:00 UTC."
+    )
+    until: Moment | None = Field(
+        default=None, alias="to", description="Done before this instant; a date is its 00:00 UTC."
+    )
+
+    @field_validator("cursor")
+    @classmethod
+    def _names_an_act(cls, value: str | None) -> str | None:
+        if value is not None and not is_run_id(value):  # of one form with it
+            raise ValueError("not a cursor; take the value of `next` from a page of this list")
+        return value
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> ActsQuestion:
+        if self.api and not self.application:
+            raise ValueError("`api` goes with `application`")
+        if self.since and self.until and self.since >= self.until:
+            raise ValueError("`from` must be before `to`")
+        return self
+
+    def query(self) -> ActQuery:
+        """What the store is asked: one act more than a page holds, to see whether another page follows."""
+        return ActQuery(
+            kinds=tuple(dict.fromkeys(self.kinds)),
+            application=self.application,
+            api=self.api,
+            since=self.since,
+            until=self.until,
+            before=self.cursor,
+            limit=self.limit + 1,
+        )
 
 
 class StatsQuestion(Window):

@@ -11,7 +11,7 @@ from fastapi import Depends, Request
 from pydantic import SecretStr
 
 from reconciler.core.model import ApplicationState, JobKey, Overrides, Run, StoredJob
-from reconciler.ports import Store
+from reconciler.ports import ActLog, Store
 from reconciler.web.access import Access
 from reconciler.web.door import Door
 from reconciler.web.limits import Allowance, Rate
@@ -58,6 +58,7 @@ class WebState:
         now: the present instant, aware, UTC.
         readiness: why this process is not ready; empty for ready.
         access: who may ask for what.
+        acts: hears who has done what.
         door: under which names and from which sources requests are taken.
         settings: every setting as an admin may see it; ``None`` where it is not set.
         hook_secret: who signs with it may wake the source; ``None`` closes the address.
@@ -77,6 +78,7 @@ class WebState:
     readiness: Callable[[], Awaitable[Sequence[str]]]
     metrics: Metrics
     access: Access
+    acts: ActLog
     door: Door
     hook_secret: SecretStr | None
     wake: Callable[[], None]

@@ -11,8 +11,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import Field, ValidationError
-from structlog import get_logger
 
+from reconciler.core.acts import triggered
 from reconciler.core.model import Overrides
 from reconciler.core.views import View
 from reconciler.web import examples
@@ -28,8 +28,6 @@ from schemas.base import ShortText, Strict
 from schemas.request import PlainHeaders, Scalar
 
 router = APIRouter(prefix="/api/v1")
-
-_log = get_logger(__name__)
 
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 
@@ -119,7 +117,7 @@ async def trigger_job(
         has_json="json_body" in body.model_fields_set,
     )
     run = await state.trigger(key, overrides, idempotency_key)
-    _log.info("audit", act="trigger", who=principal.who, source=source_of(request), job=str(key), run=run.id)
+    state.acts.note(triggered(run.key, run.id, at=state.now(), who=principal.who, source=source_of(request)))
     href = f"/api/v1/runs/{run.id}"
     response.headers["Location"] = href
     return Accepted(run_id=run.id, href=href, status=run.outcome.value)

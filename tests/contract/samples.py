@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from reconciler.core.acts import Act, ActKind, act_id
 from reconciler.core.model import (
     AccessToken,
     After,
@@ -281,6 +282,26 @@ def credential_of(name: str = "billing/0a1b", obtained_at: datetime = START) -> 
         obtained_at=obtained_at,
         expires_at=obtained_at + MINUTE,
     )
+
+
+def act_of(number: int, **changes: Any) -> Act:
+    """An act with every field filled, so many minutes after START; ``changes`` replaces fields."""
+    at = changes.get("at", START + number * MINUTE)
+    act = Act(
+        id=act_id(at, str(number)),
+        kind=ActKind.TRIGGER,
+        at=at,
+        who="access token oncall ☃",
+        source="192.0.2.7",
+        application="billing",
+        api="nightly",
+        subject="/api/v1/runs",
+        result="started",
+        detail="because ☃",
+        run="019caccc-1a80-86e6-a87e-2d2ab667fd21",
+        count=3,
+    )
+    return replace(act, **changes)
 
 
 def process_of(name: str, seen_at: datetime = START) -> Process:

@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from reconciler.core.acts import ActQuery
 from reconciler.core.declared_records import encode_job
 from reconciler.core.records import SALVAGED, encode_pause
 from reconciler.errors import StoreError
-from tests.contract.samples import credential_of, full_application, full_token, full_window, pause_of, report_of
+from tests.contract.samples import act_of, credential_of, full_application, full_token, full_window, pause_of, report_of
 from tests.fakes import START, stored_job
 
 
@@ -21,6 +22,7 @@ async def filled(another):
     await store.pause(pause_of("1"))
     await store.record(report_of(1))
     await store.keep_credential(credential_of())
+    await store.act([act_of(1)])
     return store
 
 
@@ -31,11 +33,12 @@ def verbs(store):
         "access_tokens": (full_token().name, store.access_tokens),
         "syncs": (report_of(1).id, lambda *told: store.syncs(9, damaged=told[0] if told else None)),
         "credentials": (credential_of().id, store.credentials),
+        "acts": (act_of(1).id, lambda *told: store.acts(ActQuery(), *told)),
         "pauses": ("1", lambda *told: store.pauses(damaged=told[0] if told else None)),
     }
 
 
-@pytest.mark.parametrize("kind", ["applications", "windows", "access_tokens", "credentials", "syncs", "pauses"])
+@pytest.mark.parametrize("kind", ["applications", "windows", "access_tokens", "credentials", "syncs", "pauses", "acts"])
 async def test_a_record_that_was_emptied_is_told_and_passed_over_or_else_an_error(another, write_by_hand, kind):
     store = await filled(another)
     name, read = verbs(store)[kind]

@@ -54,20 +54,20 @@ async def test_mongodb_refuses_a_newer_schema_and_leaves_it_as_it_is(opened, mon
     store = await opened(MongoStore(mongodb_url))
     await store.close()
     meta = _database(mongodb_client, mongodb_url)["meta"]
-    meta.update_one({"_id": "schema"}, {"$set": {"version": 4}})
-    with pytest.raises(StoreError, match=r"was written by a newer reconciler \(schema 4.*upgrade"):
+    meta.update_one({"_id": "schema"}, {"$set": {"version": 5}})
+    with pytest.raises(StoreError, match=r"was written by a newer reconciler \(schema 5.*upgrade"):
         await store.open()
-    assert meta.find_one({"_id": "schema"}) == {"_id": "schema", "version": 4}
+    assert meta.find_one({"_id": "schema"}) == {"_id": "schema", "version": 5}
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 async def test_a_mongodb_of_an_older_version_is_raised_so_that_an_older_reconciler_refuses_it(
     opened, mongodb_url, mongodb_client, version
 ):
     meta = _database(mongodb_client, mongodb_url)["meta"]
     meta.insert_one({"_id": "schema", "version": version})
     await asyncio.gather(*(opened(MongoStore(mongodb_url)) for _ in range(4)))
-    assert meta.find_one({"_id": "schema"}) == {"_id": "schema", "version": 3}
+    assert meta.find_one({"_id": "schema"}) == {"_id": "schema", "version": 4}
 
 
 async def test_mongodb_refuses_another_programs_meta(mongodb_url, mongodb_client):

@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from reconciler.adapters.sqlite import SqliteStore
+from reconciler.core.acts import ActQuery
 from reconciler.core.model import JobKey, Outcome, whole_milliseconds
 from reconciler.errors import StoreError, StoreUnavailableError
 from tests.contract.samples import (
+    act_of,
     claim_of,
     ended,
     era_of,
@@ -49,11 +51,11 @@ async def test_sqlite_refuses_a_newer_schema_and_leaves_it_as_it_is(opened, tmp_
     store = await opened(SqliteStore(path))
     await store.close()
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 4")
-    with pytest.raises(StoreError, match=r"state\.db: was written by a newer reconciler \(schema 4.*upgrade"):
+        connection.execute("PRAGMA user_version = 5")
+    with pytest.raises(StoreError, match=r"state\.db: was written by a newer reconciler \(schema 5.*upgrade"):
         await store.open()
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (5,)
 
 
 @pytest.mark.parametrize("statement", ["CREATE TABLE theirs (x)", "PRAGMA application_id = 7"])
@@ -203,7 +205,28 @@ def _file_of_version_2(path: Path) -> None:
         connection.executescript(VERSION_2)
 
 
-OLDER = pytest.mark.parametrize("make_older", [_file_of_version_1, _file_of_version_2], ids=["1", "2"])
+# What the third version had added.
+VERSION_3 = """
+ALTER TABLE runs ADD COLUMN term INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE leases (id TEXT PRIMARY KEY, term INTEGER NOT NULL, boot TEXT NOT NULL,
+               expires_ms INTEGER NOT NULL, span_ms INTEGER NOT NULL, document TEXT NOT NULL);
+CREATE TABLE eras (id TEXT PRIMARY KEY, job TEXT NOT NULL, begin TEXT NOT NULL, document TEXT NOT NULL);
+CREATE INDEX eras_by_job ON eras (job, begin);
+CREATE TABLE access_tokens (id TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE credentials (id TEXT PRIMARY KEY, obtained_at TEXT NOT NULL, document TEXT NOT NULL);
+PRAGMA user_version = 3;
+"""
+
+
+def _file_of_version_3(path: Path) -> None:
+    _file_of_version_2(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(VERSION_3)
+
+
+OLDER = pytest.mark.parametrize(
+    "make_older", [_file_of_version_1, _file_of_version_2, _file_of_version_3], ids=["1", "2", "3"]
+)
 
 
 @OLDER
@@ -215,6 +238,8 @@ async def test_a_sqlite_file_of_an_older_version_keeps_what_it_has_and_gets_what
     (run,) = await store.unfinished()
     assert (run.key, run.claimed_at) == (JobKey("billing", "nightly"), START + timedelta(milliseconds=12))
     assert list(await store.windows()) == []
+    await store.act([act_of(1)])
+    assert list(await store.acts(ActQuery())) == [act_of(1)]
     await store.apply(windows=[full_window()], renamed={run.key: JobKey("billing", "new")})
     await store.pause(pause_of("1"))
     await store.close()
@@ -226,7 +251,7 @@ async def test_a_sqlite_file_of_an_older_version_keeps_what_it_has_and_gets_what
     await again.finish([replace(ended(run), key=JobKey("billing", "new"), term=1)])
     assert list(await again.unfinished()) == []
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
 
 
 @OLDER
@@ -260,6 +285,9 @@ async def test_sqlite_has_the_indexes_that_the_questions_need(opened, tmp_path):
         "UPDATE runs SET job = 'a/b' WHERE job = 'a/c'",
         "UPDATE eras SET job = 'a/b' WHERE job = 'a/c'",
         "SELECT id FROM runs WHERE id >= '0'",
+        "SELECT id FROM acts WHERE id < '9' ORDER BY id DESC LIMIT 50",
+        "SELECT id FROM acts WHERE kind = 'refused' AND id < '9' ORDER BY id DESC LIMIT 50",
+        "SELECT id FROM acts WHERE application = 'a' AND (api IS NULL OR api = 'b') ORDER BY id DESC LIMIT 50",
     )
     await store.close()
     with closing(sqlite3.connect(tmp_path / "state.db")) as connection:
@@ -337,6 +365,7 @@ async def test_every_query_that_the_document_on_state_shows_can_be_asked_read_on
     await store.claim([ended(run, Outcome.FAILED), claim_of("a/b")])
     await store.record(report_of(1))
     await store.beat(process_of("p"))
+    await store.act([act_of(1)])
     await store.lead("p", timedelta(seconds=5), START)
     await store.apply(eras=[era_of("billing/nightly-invoices")])
     queries = re.search(r"```sql\n(.*?)```", STATE.read_text(encoding="utf-8"), re.DOTALL)[1].splitlines()

@@ -24,7 +24,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from reconciler.adapters.mongo import claiming, expiring, leading
+from reconciler.adapters.mongo import acting, claiming, expiring, leading
 from reconciler.adapters.mongo.address import Address
 from reconciler.adapters.mongo.applying import (
     UNTELLABLE,
@@ -41,6 +41,8 @@ from reconciler.adapters.mongo.refusals import translation
 from reconciler.adapters.mongo.schema import CODEC, prepare
 from reconciler.core import declared_records as declared
 from reconciler.core import records
+from reconciler.core.act_records import decode_act, encode_act
+from reconciler.core.acts import KEEP_ACTS, Act, ActQuery
 from reconciler.core.fencing import standing
 from reconciler.core.fields import Document, attempt
 from reconciler.core.known_jobs import KnownJobs
@@ -427,13 +429,31 @@ class MongoStore:
             found = await (await self._collection("runs").aggregate(stages, allowDiskUse=True)).to_list()
         return [_tally(group) for group in found]
 
-    async def expire(self, *, now: datetime, retention: Retention, applications: Mapping[str, Retention]) -> int:
+    # --- acts
+
+    async def act(self, acts: Sequence[Act]) -> None:
+        """Keep acts, in one batch; one that is there already stays."""
+        await self._bulk("acts", [addition(encode_act(act), None) for act in acts])
+
+    async def acts(self, query: ActQuery, damaged: OnDamaged | None = None) -> Sequence[Act]:
+        """The acts that match, newest first; those that cannot be read are told to ``damaged``."""
+        return await self._newest("acts", acting.condition(query), decode_act, query.limit, damaged)
+
+    async def expire(
+        self,
+        *,
+        now: datetime,
+        retention: Retention,
+        applications: Mapping[str, Retention],
+        keep_acts: timedelta = KEEP_ACTS,
+    ) -> int:
         """Remove ended runs that are older or more than ``retention`` says, in small commands; returns how many."""
         runs = self._collection("runs")
         with self._translated():
             newest = {group["_id"]: group["newest"] for group in await self._last({}, "$_id")}
             gone = await expiring.expire_runs(runs, newest, now=now, retention=retention, applications=applications)
             await expiring.expire_others(runs.database, now - retention.keep_failures_for)
+            await acting.expire(runs.database["acts"], now - keep_acts)
         return gone
 
     # --- tokens, processes

@@ -35,7 +35,7 @@ async def expire_runs(
     spared, gone = frozenset(newest.values()), 0
     for old in aged(now, retention, applications):
         hint = _BY_OUTCOME if old.application is None else _BY_APPLICATION
-        gone += await _remove(runs, _condition(old), spared, hint=hint)
+        gone += await remove(runs, _condition(old), spared, hint=hint)
     jobs = sorted(newest)
     for start in range(0, len(jobs), _COUNTED):
         for job, count in await _counts(runs, jobs[start : start + _COUNTED]):
@@ -71,11 +71,11 @@ async def _thin_out(runs: AsyncCollection[Document], job: str, newest: str, surp
                 "_id": {"$lt": newest},
                 "outcome": {"$in": [outcome.value for outcome in outcomes]},
             }
-            gone += await _remove(runs, condition, limit=surplus - gone, hint=[("job", 1), ("_id", -1)])
+            gone += await remove(runs, condition, limit=surplus - gone, hint=[("job", 1), ("_id", -1)])
     return gone
 
 
-async def _remove(
+async def remove(
     runs: AsyncCollection[Document],
     condition: Document,
     spared: Collection[str] = (),
@@ -83,6 +83,7 @@ async def _remove(
     limit: int = 0,
     hint: list[tuple[str, int]],
 ) -> int:
+    """Remove what matches and is not spared, with ``limit`` the oldest, in batches; returns how much."""
     gone, batch = 0, list[str]()
     found = runs.find(condition, {"_id": 1}, sort=[("_id", 1)] if limit else None, limit=limit, hint=hint)
     async for run in found.batch_size(_BATCH):

@@ -32,6 +32,8 @@ _INDEXES: tuple[tuple[str, list[tuple[str, int]]], ...] = (
     ("pauses", [("endedAt", 1), ("until", 1)]),
     ("pauses", [("application", 1), ("api", 1)]),
     ("eras", [("job", 1), ("begin", -1)]),
+    ("acts", [("kind", 1), ("_id", -1)]),
+    ("acts", [("application", 1), ("_id", -1)]),
 )
 
 

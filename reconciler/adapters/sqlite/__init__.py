@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from reconciler.adapters.sqlite import expiring, leading
+from reconciler.adapters.sqlite import acting, expiring, leading
 from reconciler.adapters.sqlite.applying import Applied
 from reconciler.adapters.sqlite.connection import MAY_NOT_WRITE, Lane, Work, may_write, transaction
 from reconciler.adapters.sqlite.rows import (
@@ -33,6 +33,8 @@ from reconciler.adapters.sqlite.rows import (
 from reconciler.adapters.sqlite.tables import check, prepare
 from reconciler.core import declared_records as declared
 from reconciler.core import records
+from reconciler.core.act_records import decode_act
+from reconciler.core.acts import KEEP_ACTS, Act, ActQuery
 from reconciler.core.fencing import standing
 from reconciler.core.fields import Document
 from reconciler.core.known_jobs import KnownJobs
@@ -446,12 +448,31 @@ class SqliteStore:
         rows = await self._read(lambda connection: connection.execute(sql, values).fetchall())
         return [Tally(datetime.fromisoformat(hour), Outcome(outcome), ms, runs) for hour, outcome, ms, runs in rows]
 
-    async def expire(self, *, now: datetime, retention: Retention, applications: Mapping[str, Retention]) -> int:
+    # --- acts
+
+    async def act(self, acts: Sequence[Act]) -> None:
+        """Keep acts, on the disk when this returns; one that is there already stays."""
+        if acts:
+            await self._write_durably(lambda connection: acting.insert(connection, acts))
+
+    async def acts(self, query: ActQuery, damaged: OnDamaged | None = None) -> Sequence[Act]:
+        """The acts that match, newest first; those that cannot be read are told to ``damaged``."""
+        return await self._read_each(decode_act, *acting.question(query), damaged=damaged)
+
+    async def expire(
+        self,
+        *,
+        now: datetime,
+        retention: Retention,
+        applications: Mapping[str, Retention],
+        keep_acts: timedelta = KEEP_ACTS,
+    ) -> int:
         """Remove ended runs that are older or more than ``retention`` says, in small transactions; returns how many."""
         gone = await expiring.expire_runs(
             self._read, self._write, now=now, retention=retention, applications=applications
         )
         await expiring.expire_others(self._write, now - retention.keep_failures_for)
+        await acting.expire(self._write, now - keep_acts)
         return gone
 
     # --- tokens, processes

@@ -45,6 +45,12 @@ _VERSIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE access_tokens (id TEXT PRIMARY KEY, document TEXT NOT NULL)",
         "CREATE TABLE credentials (id TEXT PRIMARY KEY, obtained_at TEXT NOT NULL, document TEXT NOT NULL)",
     ),
+    (
+        """CREATE TABLE acts (id TEXT PRIMARY KEY, kind TEXT NOT NULL, application TEXT NOT NULL, api TEXT,
+               document TEXT NOT NULL)""",
+        "CREATE INDEX acts_by_kind ON acts (kind, id)",
+        "CREATE INDEX acts_by_application ON acts (application, id)",
+    ),
 )
 
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.core import declared_records, fields, records
+from reconciler.core import act_records, declared_records, fields, records
+from reconciler.core.acts import Act, ActKind
 from reconciler.core.model import (
     After,
     ApplicationState,
@@ -280,7 +281,24 @@ credentials = st.builds(
     expires_at=maybe(instants),
 )
 
+acts = st.builds(
+    Act,
+    id=words,
+    kind=st.sampled_from(ActKind),
+    at=instants,
+    who=words,
+    source=words,
+    application=words,
+    api=maybe(words),
+    subject=words,
+    result=words,
+    detail=words,
+    run=words,
+    count=counts,
+)
+
 KINDS = {
+    "acts": (acts, act_records.encode_act, act_records.decode_act),
     "jobs": (jobs, declared_records.encode_job, declared_records.decode_job),
     "applications": (applications, declared_records.encode_application, declared_records.decode_application),
     "eras": (eras, declared_records.encode_era, declared_records.decode_era),
@@ -342,6 +360,7 @@ def some_documents() -> dict[str, fields.Document]:
         "runs": records.encode_run(run),
         "syncs": records.encode_report(replace(report, commit=commit, drift=(drift,))),
         "pauses": records.encode_pause(pause),
+        "acts": act_records.encode_act(Act(id="1", kind=ActKind.PAUSE, at=START, who="me", source="here")),
         "processes": records.encode_process(
             Process(
                 id="p",

@@ -10,15 +10,18 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from reconciler.app.telling import Telling
 from reconciler.core.model import AccessToken, ApplicationState, Attempt, Cause, JobKey, Outcome, Overrides, Run
+from reconciler.core.redaction import Redactor
 from reconciler.errors import IdempotencyConflictError, NotFoundError
+from reconciler.services.acts import Acts
 from reconciler.web.access import FAILURES, Access, AccessRules
 from reconciler.web.app import create
 from reconciler.web.door import Door
 from reconciler.web.limits import Allowance
 from reconciler.web.metrics import Metrics
 from reconciler.web.state import DELIVERIES, TRIGGERS, WebState
-from tests.fakes import START, MemoryStore, stored_job
+from tests.fakes import START, FakeClock, MemoryStore, stored_job
 
 TOKEN = "a-token-made-up-here"
 SECRET = "a-secret-made-up-here-of-32-bytes"
@@ -85,7 +88,8 @@ class World:
             reachable=self.reachable,
             open_read=self.open_read,
         )
-        self.access = Access(rules, lambda: self.now, Allowance(FAILURES, lambda: self.steady))
+        self.acts = Acts(self.store, FakeClock(), Redactor(), tell=Telling().act)
+        self.access = Access(rules, lambda: self.now, self.acts, Allowance(FAILURES, lambda: self.steady))
         self.state = WebState(
             declared=self.store,
             store=self.store,
@@ -94,6 +98,7 @@ class World:
             readiness=self._readiness,
             metrics=self.metrics,
             access=self.access,
+            acts=self.acts,
             door=self.door,
             hook_secret=SecretStr(self.secret) if self.secret is not None else None,
             wake=self._wake,

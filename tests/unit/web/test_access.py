@@ -151,7 +151,7 @@ async def test_anything_else_is_refused(world, headers):
 async def test_failed_attempts_are_logged_without_the_token(world, logged):
     await world.ask("/api/v1/runs", **bearer("rct_guess-of-somebody"))
     (line,) = logged
-    assert (line["event"], line["act"], line["source"], line["path"]) == (
+    assert (line["event"], line["act"], line["source"], line["target"]) == (
         "audit",
         "refused",
         "127.0.0.1",
@@ -166,11 +166,11 @@ async def test_who_comes_from_where_for_the_first_time_and_who_triggers_is_told_
     await world.ask(TRIGGER, "POST", **bearer(TOKENS["operator"]))
     acts = [(line["act"], line["who"], line["source"]) for line in logged if line["event"] == "audit"]
     assert acts == [
-        ("first use", "access token the-viewer", "127.0.0.1"),
-        ("first use", "access token the-operator", "127.0.0.1"),
+        ("token", "access token the-viewer", "127.0.0.1"),
+        ("token", "access token the-operator", "127.0.0.1"),
         ("trigger", "access token the-operator", "127.0.0.1"),
     ]
-    assert (logged[-1]["job"], logged[-1]["run"]) == ("billing/nightly", run_id(901))
+    assert (logged[-1]["target"], logged[-1]["run"]) == ("billing/nightly", run_id(901))
     assert TOKENS["operator"] not in str(logged)
 
 

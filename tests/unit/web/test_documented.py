@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core import views
+from reconciler.core.act_view import ActView
 from reconciler.core.stats import StatsView
 from reconciler.web import examples, questions
 from reconciler.web.access import role_needed
@@ -36,6 +37,7 @@ ADDRESSES = {
     "GET /api/v1/syncs",
     "GET /api/v1/stats",
     "GET /api/v1/settings",
+    "GET /api/v1/acts",
 }
 
 
@@ -105,7 +107,10 @@ def test_the_document_says_which_role_an_operation_needs(document):
     assert [name for name, role in roles.items() if role == "operator"] == [
         "POST /api/v1/cronjobs/{application}/{api}/trigger"
     ]
-    assert [name for name, role in roles.items() if role == "admin"] == ["GET /api/v1/settings"]
+    assert [name for name, role in roles.items() if role == "admin"] == [
+        "GET /api/v1/settings",
+        "GET /api/v1/acts",
+    ]
     for name, operation in operations(document):
         if roles[name] is not None:
             optional = [{}] if roles[name] == "viewer" else []
@@ -127,6 +132,7 @@ def test_every_address_has_a_guard_but_these(world):
         (views.JobView, examples.JOB),
         (views.ApplicationView, examples.APPLICATION),
         (views.SyncView, examples.SYNC),
+        (ActView, examples.ACT),
         (views.StatusView, examples.STATUS),
         (StatsView, examples.STATS),
         (Accepted, examples.ACCEPTED),
@@ -163,7 +169,7 @@ def test_the_page_of_http_names_every_parameter():
 def test_the_page_of_http_names_every_field_of_every_shape():
     text = HTTP_MD.read_text(encoding="utf-8")
     shapes = [one for one in vars(views).values() if isinstance(one, type) and issubclass(one, views.View)]
-    for model in [*shapes, SettingsView, StatsView, Accepted, HookAnswer]:
+    for model in [*shapes, ActView, SettingsView, StatsView, Accepted, HookAnswer]:
         for name, field in model.model_fields.items():
             assert f"`{field.alias or name}`" in text, f"{model.__name__}.{name}"
 
