@@ -61,23 +61,37 @@ class _Account:
     Attributes:
         credential: the one in use.
         refused: the one that the target has refused last.
-        has_worked: whether the target has accepted the one in use.
+        takers: the jobs whose calls the target has accepted with the one in use.
         asking: whoever is asking for another one.
         failure: why there is none; empty where the last asking went well.
         failing: until when nobody asks again after a failure.
-        renewing: until when nobody asks again because of a refusal.
+        renewing: until when nobody asks again because a job was refused that it has never worked for.
+        renewed_for: the job that was refused so last.
+        reviving: until when nobody asks again because a job was refused that it had worked for: it has ended.
     """
 
-    __slots__ = ("asking", "credential", "failing", "failure", "has_worked", "refused", "renewing")
+    __slots__ = (
+        "asking",
+        "credential",
+        "failing",
+        "failure",
+        "refused",
+        "renewed_for",
+        "renewing",
+        "reviving",
+        "takers",
+    )
 
     def __init__(self) -> None:
         self.credential: Credential | None = None
         self.refused: Credential | None = None
-        self.has_worked = False
+        self.takers: set[JobKey] = set()
         self.asking: asyncio.Task[Credential] | None = None
         self.failure = ""
         self.failing = Backoff()
         self.renewing = Backoff()
+        self.renewed_for: JobKey | None = None
+        self.reviving = Backoff()
 
 
 class Credentials:
@@ -151,8 +165,10 @@ class Credentials:
     def refused(self, auth: Auth, key: JobKey, sent: str) -> bool:
         """The target has refused a credential; whether it is worth the while to call again, with another one.
 
-        It is not where the present one was refused as soon as it had come, and that only just now: then it is not the
-        credential that is wrong, and asking for more would be a storm.
+        It is not where the present one is new and has never worked for this job, whatever it does for others: then it
+        is not the credential that is wrong, and asking for more would be a storm. The pause between two such attempts
+        doubles until one of them has helped. One that had worked for this job has ended, and is replaced; but not more
+        often than every second, for a target may take and refuse the same one by turns.
 
         Args:
             auth: as for ``current``.
@@ -162,19 +178,26 @@ class Credentials:
         account = self._account(auth, key)
         if account.credential is None or core.header_of(account.credential) != sent:
             return True  # somebody has seen to it already
-        if account.has_worked:
-            account.renewing.end()
-        elif self._clock.steady() < account.renewing.until:
+        had_worked, now = key in account.takers, self._clock.steady()
+        pause = account.reviving if had_worked else account.renewing
+        if now < pause.until:
             return False
-        account.renewing.begin(self._clock.steady())
-        account.refused, account.credential, account.has_worked = account.credential, None, False
+        pause.begin(now)
+        if had_worked:
+            pause.end()
+        else:
+            account.renewed_for = key
+        account.refused, account.credential, account.takers = account.credential, None, set()
         return True
 
     def accepted(self, auth: Auth, key: JobKey, sent: str) -> None:
         """The target has taken a credential."""
         account = self._account(auth, key)
         if account.credential is not None and core.header_of(account.credential) == sent:
-            account.has_worked = True
+            account.takers.add(key)
+            if key == account.renewed_for:
+                account.renewing.end()
+                account.renewed_for = None
 
     def _account(self, auth: Auth, key: JobKey) -> _Account:
         return self._accounts.setdefault(_id(auth, key), _Account())
@@ -187,7 +210,7 @@ class Credentials:
     async def _obtain(self, account: _Account, auth: Auth, key: JobKey, patience: timedelta) -> Credential:
         shared = await self._shared(account, _id(auth, key))
         if shared is not None:
-            account.credential, account.has_worked, account.failure = shared, False, ""
+            account.credential, account.takers, account.failure = shared, set(), ""
             return shared
         answer = await self.ask(auth, key, patience)
         if answer.credential is None:
@@ -196,7 +219,7 @@ class Credentials:
                 log.warning("%s", answer.reason)
             account.failure = answer.reason
             return self._alive(account) or _fail(answer.reason)
-        account.credential, account.has_worked, account.failure = answer.credential, False, ""
+        account.credential, account.takers, account.failure = answer.credential, set(), ""
         account.failing.end()
         await self._keep(auth, key, answer.credential)
         return answer.credential

@@ -244,7 +244,51 @@ class TestRefused:
             assert await world.get() == f"token-{number}"
             world.credentials.accepted(HANDSHAKE, KEY, self.header(f"token-{number}"))
             assert world.credentials.refused(HANDSHAKE, KEY, self.header(f"token-{number}"))
+            await world.clock.advance(1)
         assert world.asked == 20
+
+    async def test_a_target_that_takes_and_refuses_by_turns_is_asked_once_a_second_at_most(self):
+        names = iter(range(1000))
+        world = World(lambda _: token(f"token-{next(names)}"))
+        for _ in range(100):
+            name = await world.get()
+            world.credentials.accepted(HANDSHAKE, KEY, self.header(name))
+            world.credentials.refused(HANDSHAKE, KEY, self.header(name))
+            await world.clock.advance(0.1)
+        assert world.asked <= 11
+
+    async def test_a_job_that_is_always_refused_does_not_storm_beside_one_that_is_fine(self):
+        bad, names, calls = JobKey("billing", "bad"), iter(range(1000)), []
+        world = World(lambda _: token(f"token-{next(names)}"))
+        for _ in range(600):
+            world.credentials.accepted(HANDSHAKE, KEY, self.header(await world.get()))
+            calls.append(world.credentials.refused(HANDSHAKE, bad, self.header(await world.get(key=bad))))
+            world.credentials.accepted(HANDSHAKE, KEY, self.header(await world.get()))
+            await world.clock.advance(0.1)
+        assert world.asked <= 8
+        assert sum(calls) <= 7, "the others fail with what the target has answered"
+
+    async def test_one_that_ends_is_replaced_also_while_another_job_is_always_refused(self):
+        bad, names = JobKey("billing", "bad"), iter(range(1000))
+        world = World(lambda _: token(f"token-{next(names)}"))
+        for _ in range(10):
+            name = await world.get()
+            world.credentials.accepted(HANDSHAKE, KEY, self.header(name))
+            world.credentials.refused(HANDSHAKE, bad, self.header(name))
+            name = await world.get()
+            world.credentials.accepted(HANDSHAKE, KEY, self.header(name))
+            await world.clock.advance(20)
+            assert world.credentials.refused(HANDSHAKE, KEY, self.header(name))
+
+    async def test_the_pause_begins_small_again_once_a_new_one_has_helped(self):
+        names = iter(range(1000))
+        world = World(lambda _: token(f"token-{next(names)}"))
+        for _ in range(10):
+            assert world.credentials.refused(HANDSHAKE, KEY, self.header(await world.get()))
+            world.credentials.accepted(HANDSHAKE, KEY, self.header(await world.get()))
+            await world.clock.advance(1)
+            world.credentials.refused(HANDSHAKE, KEY, self.header(await world.get()))
+            await world.clock.advance(1)
 
     async def test_the_stored_one_is_not_taken_again(self, encryption):
         world = World(token("first"), token("second"), encryption=encryption)
