@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from structlog import get_logger
 
 from reconciler.core.model import HttpRequest
@@ -34,6 +35,7 @@ _ALGORITHMS: Final[Mapping[str, frozenset[str]]] = {
     "OKP": frozenset({"EdDSA"}),
 }
 _KNOWN: Final = frozenset().union(*_ALGORITHMS.values())
+_LAST: Final = 253_402_300_799  # the last second that a date can be, in the year 9999 (RFC 7519, 2: NumericDate)
 _MAX_AGE: Final = re.compile(r"(?:^|[,\s])max-age=\"?(\d{1,9})", re.IGNORECASE)
 
 _log = get_logger(__name__)
@@ -69,9 +71,10 @@ class OidcIssuer:
         try:
             header = jwt.get_unverified_header(token)
             claimed = jwt.decode(token, options={"verify_signature": False})
-        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError):
             raise TokenRefusedError("the token is neither one that is known here nor a readable JWT") from None
-        if header.get("alg") not in _KNOWN:
+        algorithm = header.get("alg")
+        if not isinstance(algorithm, str) or algorithm not in _KNOWN:
             raise TokenRefusedError("the login's token is not signed by an algorithm that is trusted here")
         if "crit" in header:
             raise TokenRefusedError("the login's token asks for an extension that is not known here")
@@ -93,6 +96,8 @@ class OidcIssuer:
                     "verify_exp": False,
                     "verify_nbf": False,
                     "verify_iat": False,
+                    "verify_sub": False,
+                    "verify_jti": False,
                 },
             )
         except jwt.MissingRequiredClaimError as error:
@@ -101,6 +106,8 @@ class OidcIssuer:
             raise TokenRefusedError("the login's token is meant for another audience") from None
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise TokenRefusedError("the signature of the login's token is not right") from None
+        if not isinstance(claims["sub"], str) or not claims["sub"]:
+            raise TokenRefusedError("the login's token says in no text whose it is")
         return _in_time(claims, now)
 
     async def _key(self, header: Mapping[str, Any]) -> jwt.PyJWK:
@@ -175,11 +182,11 @@ def _keys_of(content: Mapping[str, Any]) -> dict[str, jwt.PyJWK]:
     keys: dict[str, jwt.PyJWK] = {}
     listed = content.get("keys")
     for number, each in enumerate(listed if isinstance(listed, list) else ()):
-        if not isinstance(each, dict) or each.get("use", "sig") != "sig":
+        if not isinstance(each, dict) or each.get("use", "sig") != "sig" or "d" in each:  # no private keys
             continue
         try:
             key = jwt.PyJWK.from_dict(each)
-        except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+        except (jwt.PyJWTError, UnsupportedAlgorithm, ValueError, TypeError, KeyError, AttributeError):
             continue
         if key.algorithm_name in _ALGORITHMS.get(str(each.get("kty")), ()):
             keys[str(each.get("kid", f"#{number}"))] = key
@@ -190,10 +197,15 @@ def _in_time(claims: dict[str, Any], now: float) -> Mapping[str, Any]:
     """The claims, if they hold at this instant; clocks may differ by a minute."""
     skew = SKEW.total_seconds()
     times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
-    if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in times.values()):
-        raise TokenRefusedError("the login's token says its times in no numbers")
+    if not all(map(_is_date, times.values())):
+        raise TokenRefusedError("the login's token says its times in no numbers of seconds that a date can have")
     if now >= times["exp"] + skew:
         raise TokenRefusedError("the login's token has expired")
     if max(times.get("nbf", 0), times.get("iat", 0)) > now + skew:
         raise TokenRefusedError("the login's token is not valid yet")
     return claims
+
+
+def _is_date(value: object) -> bool:
+    """Whether it is a number that a date can be; JSON as it is read knows ``NaN``, ``Infinity`` and any length."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -_LAST <= value <= _LAST

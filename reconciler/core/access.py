@@ -166,4 +166,5 @@ def _name(claims: Mapping[str, Any]) -> str:
     subject = claims.get("sub")
     shown = next((each for each in map(claims.get, ("email", "preferred_username")) if isinstance(each, str)), None)
     text = f"{shown} ({subject})" if shown and shown != subject else str(subject)
-    return visible_line(f"person {text}")[:_LONGEST_NAME]
+    whole = text.encode("utf-8", "replace").decode()  # half a character (JSON's \ud800) could not be written anywhere
+    return visible_line(f"person {whole}")[:_LONGEST_NAME]

@@ -13,11 +13,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 from reconciler.adapters.caller import HttpCaller
 from reconciler.adapters.oidc import OidcIssuer
+from reconciler.core.access import Refused, person_of
 from reconciler.core.egress import policy_of
 from reconciler.errors import IssuerUnavailableError, TokenRefusedError
 from tests.fakes import FakeClock
@@ -68,7 +69,7 @@ class Issuer:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
         self.url = f"http://127.0.0.1:{self.server.server_port}/realm"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def discovery(self):
         return {"issuer": self.url, "jwks_uri": f"{self.url}/keys"} | self.about
@@ -148,6 +149,23 @@ def tampered(sign):
     return f"{header}.{changed}.{signature}"
 
 
+def with_header(sign, **header):
+    """A token whose header says anything at all; what is signed no longer fits it."""
+    _, body, signature = sign().split(".")
+    text = base64.urlsafe_b64encode(json.dumps({"alg": "RS256", "kid": "RS256"} | header).encode()).decode().rstrip("=")
+    return f"{text}.{body}.{signature}"
+
+
+def with_claim(sign, name, text):
+    """A token of the issuer with a claim that is written as a test likes, whether it is JSON or not."""
+    mark = "in-the-place-of-a-claim"
+    header, body, _ = sign(**{name: mark}).split(".")
+    claims = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)).replace(f'"{mark}"'.encode(), text.encode())
+    signed = f"{header}.{base64.urlsafe_b64encode(claims).decode().rstrip('=')}"
+    signature = RSA_KEY.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+    return f"{signed}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+
+
 REFUSED = {
     "none": (unsigned, "not signed by an algorithm that is trusted"),
     "None": (lambda sign: unsigned(sign, "None"), "not signed by an algorithm that is trusted"),
@@ -171,6 +189,44 @@ REFUSED = {
     ),
     "no JWT": (lambda _: "a.b.c", "nor a readable JWT"),
     "nothing": (lambda _: "..", "nor a readable JWT"),
+    **{
+        f"algorithm {value!r}": (
+            lambda sign, value=value: with_header(sign, alg=value),
+            "not signed by an algorithm that is trusted|nor a readable JWT",
+        )
+        for value in ([], {}, ["RS256"], {"RS256": 1}, 5, None, True, 1e400)
+    },
+    **{
+        f"key {value!r}": (lambda sign, value=value: with_header(sign, kid=value), "nor a readable JWT|does not name")
+        for value in ([], {}, ["RS256"], 5, True, "\ud800")
+    },
+    **{
+        f"{name} {text[:12]}": (
+            lambda sign, name=name, text=text: with_claim(sign, name, text),
+            "times in no numbers|lacks the claim",
+        )
+        for name in ("exp", "nbf", "iat")
+        for text in ("1" + "0" * 400, "-1" + "0" * 400, "NaN", "Infinity", "1e400", "true", "[]", "{}", '"1"', "null")
+    },
+    "exp of 5,000 digits": (lambda sign: with_claim(sign, "exp", "1" * 5000), "nor a readable JWT"),
+    **{
+        f"audience {text}": (lambda sign, text=text: with_claim(sign, "aud", text), "another audience|lacks the claim")
+        for text in ("5", "[5]", '["reconciler", 5]', "{}", "[[]]", "null", "[]")
+    },
+    **{
+        f"subject {text}": (lambda sign, text=text: with_claim(sign, "sub", text), "in no text whose|lacks the claim")
+        for text in ("5", "[]", "{}", '""', "true", "null")
+    },
+    **{
+        f"issuer {text}": (lambda sign, text=text: with_claim(sign, "iss", text), "of another issuer")
+        for text in ("5", "[]", "{}", "null")
+    },
+    "claims that are no object": (lambda sign: f"{sign().split('.')[0]}.W10.AAAA", "nor a readable JWT"),
+    "a header that is no object": (lambda sign: f"W10.{sign().split('.')[1]}.AAAA", "nor a readable JWT"),
+    "too deep": (
+        lambda sign: f"{base64.urlsafe_b64encode(b'[' * 5000).decode().rstrip('=')}.{sign().split('.')[1]}.AAAA",
+        "nor a readable JWT",
+    ),
     "too long": (lambda sign: sign(padding="x" * 20_000), "too long"),
 }
 
@@ -181,6 +237,19 @@ async def test_what_is_not_good_is_refused_with_the_reason(oidc, sign, make, sai
         await oidc.claims(make(sign))
     assert "eyJ" not in str(refused.value)
     assert await oidc.claims(sign()), "nothing else is disturbed"
+
+
+@pytest.mark.parametrize(
+    "text", ['[["viewer"]]', "[5, null]", '{"viewer": 1}', "5", "null", "NaN", '["\\ud800"]', '[{"a": []}]'], ids=str
+)
+async def test_roles_of_any_kind_let_nobody_in_and_break_nothing(oidc, sign, text):
+    found = person_of(await oidc.claims(with_claim(sign, "roles", text)), role_claim="roles")
+    assert isinstance(found, Refused)
+
+
+@pytest.mark.parametrize("claim", ["roles.viewer", "a.b.c", "", "."])
+async def test_a_path_of_roles_that_leads_through_no_mapping_leads_nowhere(oidc, sign, claim):
+    assert isinstance(person_of(await oidc.claims(sign()), role_claim=claim), Refused)
 
 
 @pytest.mark.parametrize(
@@ -254,6 +323,16 @@ AWAY = {
     "too deep": {"body": b"[" * 100_000},
     "no keys": {"keys": []},
     "keys of another kind": {"keys": [{"kty": "oct", "k": "AAAA", "kid": "RS256"}, {"kty": "RSA"}, 5, None]},
+    "keys of odd values": {
+        "keys": [
+            {"kty": [], "kid": "RS256"},
+            {"kty": "RSA", "n": 5, "e": [], "kid": "RS256"},
+            {"kty": "RSA", "n": "AA", "e": "AA", "kid": "RS256"},
+            {"kty": "EC", "crv": {}, "x": None, "y": 1, "kid": "RS256"},
+            {"kty": "OKP", "crv": "Ed25519", "x": [], "kid": "RS256"},
+            {"kty": "RSA", "alg": [], "n": "AQAB", "e": "AQAB", "kid": "RS256"},
+        ]
+    },
     "another issuer": {"about": {"issuer": "https://evil.example.com"}},
     "no place of keys": {"about": {"jwks_uri": None}},
     "a file as the place of keys": {"about": {"jwks_uri": "file:///etc/passwd"}},

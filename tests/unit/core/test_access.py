@@ -125,6 +125,12 @@ def test_a_person_has_the_highest_of_its_roles():
     assert person_of(PERSON, role_claim="roles") == Principal(who="person anna@example.com (1234)", role=Role.OPERATOR)
 
 
+def test_a_name_with_half_a_character_in_it_can_be_written():
+    found = person_of({"sub": "\ud800x", "roles": ["viewer"]}, role_claim="roles")
+    assert isinstance(found, Principal)
+    assert found.who.encode() == b"person ?x"
+
+
 @pytest.mark.parametrize(
     ("claims", "claim"),
     [
