@@ -119,7 +119,13 @@ class Engine:
         self._chains = Chains(
             store, self._clock, self._runner, lambda: self._reconciliation.jobs, lambda: self._attending.term
         )
-        self._strikes = Strikes(store, self._clock, self._reconciliation.job, paused=lambda: self._stops.read())  # noqa: PLW0108
+        self._strikes = Strikes(
+            store,
+            self._clock,
+            self._reconciliation.job,
+            paused=lambda: self._stops.read(),  # noqa: PLW0108 - they know each other
+            on_act=self._acts.note,
+        )
         self._readability = Readability(
             self._values,
             self._clock,

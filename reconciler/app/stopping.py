@@ -15,7 +15,7 @@ from reconciler.app.masking import REDACTOR
 from reconciler.core.acts import paused, resumed
 from reconciler.core.damage import PAUSE, Damage, unheard
 from reconciler.core.model import Pause, whole_milliseconds
-from reconciler.core.pauses import ends_in_words, must_be_known, not_paused, target_of
+from reconciler.core.pauses import must_be_known, not_paused, target_of
 from reconciler.ports import Store
 from reconciler.services import acts
 from reconciler.services.upkeep import SILENCE
@@ -55,7 +55,7 @@ async def pause(url: str, target: str, *, reason: str, until: datetime, by: str,
         same, others = await _open_pauses(store, target, now)
         await store.pause(made)  # first: at no instant is it not paused
         ended = await _end(store, same, by, now)
-        await acts.keep(store, [paused(made, at=now, until=ends_in_words(until, now))], REDACTOR)
+        await acts.keep(store, [paused(made, at=now)], REDACTOR)
         return Written(pause=made, ended=ended, others=others, is_running=await _is_running(store, now))
 
 

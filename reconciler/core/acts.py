@@ -15,6 +15,7 @@ from typing import Final
 
 from reconciler.core.fields import utf8
 from reconciler.core.model import JobKey, Pause, whole_milliseconds
+from reconciler.core.pauses import ends_in_words
 from reconciler.core.plural import plural
 from reconciler.core.redaction import MASK, Redactor
 from reconciler.core.visible import visible_line
@@ -131,17 +132,17 @@ def _plain(text: str, longest: int, redactor: Redactor) -> str:
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 
-def paused(pause: Pause, *, at: datetime, until: str) -> Act:
-    """Somebody has paused something; ``until`` says its end in words."""
+def paused(pause: Pause, *, at: datetime, source: str = COMMAND_LINE) -> Act:
+    """Somebody has paused something, or the reconciler itself has."""
     return Act(
         kind=ActKind.PAUSE,
         at=at,
         who=pause.by,
-        source=COMMAND_LINE,
+        source=source,
         application=pause.application,
         api=pause.api,
         result="paused",
-        detail=f"until {until}: {pause.reason}",
+        detail=f"until {ends_in_words(pause.until)}: {pause.reason}",
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
+from reconciler.core.acts import Act, paused
 from reconciler.core.model import JobKey, Run, RunQuery, StoredJob
 from reconciler.core.strikes import STRIKES, TELLING, counts_from, failures_in_a_row, pause_for
 from reconciler.errors import StoreError
@@ -41,6 +42,7 @@ class Strikes:
         clock: the time, and the waiting.
         jobs: the job as it stands now, ``None`` where there is none.
         paused: awaited when a job has been paused, so that this counts at once.
+        on_act: hears of it, too.
     """
 
     def __init__(
@@ -49,11 +51,13 @@ class Strikes:
         clock: Clock,
         jobs: Callable[[JobKey], StoredJob | None],
         paused: Callable[[], Awaitable[None]] = _nothing,
+        on_act: Callable[[Act], None] = lambda _act: None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._jobs = jobs
         self._paused = paused
+        self._on_act = on_act
         self._failed: set[JobKey] = set()
         self._woken = asyncio.Event()
         # A run is told before its end is written: what was told counts, whatever the store says of it.
@@ -124,4 +128,5 @@ class Strikes:
         pause = pause_for(key, failures, limit, now)
         if all(pause.id != one.id for one in pauses):
             await self._store.pause(pause)
+            self._on_act(paused(pause, at=now, source="stopAfterFailures"))
             await self._paused()

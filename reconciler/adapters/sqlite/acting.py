@@ -15,7 +15,7 @@ from reconciler.core.records import first_id
 
 _BATCH = 500  # rows removed in one transaction
 
-_INSERT = "INSERT INTO acts VALUES (:_id, :kind, :application, :api, :document) ON CONFLICT DO NOTHING"
+_INSERT = "INSERT INTO acts (id, document, kind, application, api) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _AGED = "DELETE FROM acts WHERE id IN (SELECT id FROM acts WHERE id < ? LIMIT ?)"
 _SURPLUS = """DELETE FROM acts WHERE id IN (SELECT id FROM acts WHERE kind = ?1 AND id <= (SELECT id FROM acts
               WHERE kind = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2) LIMIT ?3)"""
@@ -23,8 +23,7 @@ _SURPLUS = """DELETE FROM acts WHERE id IN (SELECT id FROM acts WHERE kind = ?1 
 
 def insert(connection: sqlite3.Connection, acts: Sequence[Act]) -> None:
     """Add those that are not there yet."""
-    columns = ({"kind": act.kind.value, "application": act.application, "api": act.api} for act in acts)
-    rows = (row(encode_act(act)) | shown for act, shown in zip(acts, columns, strict=True))
+    rows = [(*row(encode_act(act)).values(), act.kind.value, act.application, act.api) for act in acts]
     connection.executemany(_INSERT, rows)
 
 

@@ -52,17 +52,17 @@ def test_bytes_that_are_no_unicode_are_replaced():
 
 def test_what_an_act_was_done_to_is_written_as_people_do():
     assert triggered(JobKey("a", "b"), "r", at=START, who="w", source="s").target == "a/b"
-    assert paused(PAUSE, at=START, until="noon").target == "billing"
+    assert paused(PAUSE, at=START).target == "billing"
     assert AN_ACT.target == "/api/v1/runs"
 
 
 def test_a_pause_and_its_end_say_until_when_why_and_whose_it_was():
-    act = paused(PAUSE, at=START, until="18:00")
+    act = paused(PAUSE, at=START)
     assert (act.kind, act.who, act.source, act.detail) == (
         "pause",
         "ops@desk",
         "command line",
-        "until 18:00: migration",
+        "until 2026-03-02 09:00:00 UTC: migration",
     )
     act = resumed(PAUSE, at=START, by="me@here")
     assert (act.kind, act.who, act.detail) == ("resume", "me@here", "paused by ops@desk: migration")

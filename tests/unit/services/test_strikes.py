@@ -23,7 +23,14 @@ class House:
         self.store = MemoryStore()
         self.jobs = {KEY: stored_job(stop_after_failures=limit)}
         self.counted = 0
-        self.strikes = Strikes(self.store, self.clock, lambda key: self.jobs.get(key), self._paused)  # noqa: PLW0108
+        self.acts = []
+        self.strikes = Strikes(
+            self.store,
+            self.clock,
+            lambda key: self.jobs.get(key),
+            self._paused,
+            self.acts.append,  # noqa: PLW0108
+        )
 
     async def _paused(self):
         self.counted += 1
@@ -132,6 +139,14 @@ async def test_a_job_that_is_gone_or_says_so_no_more_is_not_paused():
     assert house.pauses == []
     house.jobs[KEY] = job
     assert len(await house.ends(FAILED)) == 1  # what is in the store counts
+
+
+async def test_what_was_paused_so_is_an_act_of_the_reconciler_once():
+    house = House()
+    await house.ends(FAILED, FAILED, FAILED, FAILED)
+    (act,), (pause,) = house.acts, house.pauses
+    assert (act.kind, act.who, act.source, act.target) == ("pause", pause.by, "stopAfterFailures", str(KEY))
+    assert act.detail == f"until resumed: {pause.reason}"
 
 
 async def test_many_ends_keep_no_more_in_memory_than_are_counted():
