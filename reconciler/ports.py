@@ -193,7 +193,8 @@ class Store(Protocol):
     async def finish(self, runs: Sequence[Run]) -> None:
         """Write runs over their claims, in one batch: ended ones, or running ones that a new leader has taken over.
 
-        A run that has ended already is left alone, and so is one that stands there with a higher term.
+        A run that has ended already is left alone, and so is one that stands there with a higher term. A record keeps
+        the key that it has: a rename may have carried it over by now, whatever its process knows.
         """
 
     async def release(self, runs: Sequence[Run]) -> None:

@@ -505,7 +505,7 @@ class MemoryStore:
         for run in runs:
             stored = self.stored_runs.get(run.id)
             if stored is not None and stored.outcome is Outcome.RUNNING and stored.term <= run.term:
-                self.stored_runs[run.id] = run
+                self.stored_runs[run.id] = replace(run, key=stored.key)
         self._leave()
 
     async def release(self, runs: Sequence[Run]) -> None:

@@ -72,13 +72,27 @@ async def test_a_run_that_has_not_ended_is_carried_over_too_and_ends_under_the_k
     assert await _of(store, NEW) == {run.id}
 
 
-async def test_a_run_that_ends_under_the_old_key_is_carried_over_by_the_same_call_again(store):
-    run = claim_of(str(OLD))
-    await store.claim([run])
+async def test_a_run_that_ends_under_the_old_key_keeps_the_name_that_it_was_given(store):
+    run, other = claim_of(str(OLD)), claim_of(str(OTHER))
+    await store.claim([run, other])
     await store.apply(renamed={OLD: NEW})
-    await store.finish([ended(run)])
-    await store.apply(renamed={OLD: NEW})
+    await store.finish([ended(run), ended(other)])
     assert await store.run(run.id) == replace(ended(run), key=NEW)
+    assert await _of(store, NEW) == {run.id}
+    assert await _of(store, OLD) == set()
+    assert await _of(store, OTHER) == {other.id}
+
+
+async def test_a_run_that_ends_between_two_tries_of_an_exchange_is_not_carried_back(store):
+    here, there = claim_of(str(OLD)), claim_of(str(NEW))
+    await store.claim([here, there])
+    exchange = {OLD: NEW, NEW: OLD}
+    jobs = [stored_job(str(key), revision="r2") for key in exchange]
+    await store.apply(jobs=jobs, renamed=exchange)
+    await store.finish([ended(here), replace(ended(there), key=OLD)])  # by the old name, and by the new one
+    await store.apply(jobs=jobs, renamed=exchange)
+    assert await store.run(here.id) == replace(ended(here), key=NEW)
+    assert await store.run(there.id) == replace(ended(there), key=OLD)
 
 
 async def test_a_rename_comes_with_the_rest_of_what_is_applied_and_may_be_repeated(store):

@@ -18,7 +18,7 @@ from typing import TypeVar, cast
 
 import bson
 from bson.errors import BSONError
-from pymongo import AsyncMongoClient, DeleteOne, ReplaceOne, ReturnDocument
+from pymongo import AsyncMongoClient, DeleteOne, ReturnDocument, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError, PyMongoError
@@ -73,6 +73,7 @@ _BATCH = 1000  # jobs in one answer
 _RENAMED = 50  # jobs whose runs one command carries over: it must answer in time, however many runs they have
 _RACES = 3  # tries of what fails only where another process does the same at once
 _IDS = 10_000  # ids in one answer
+_NAMED = frozenset({"_id", "job", "application", "api"})  # what a run's end does not change
 
 _Record = TypeVar("_Record")
 
@@ -543,9 +544,10 @@ def _is_open(pause: Pause, now: datetime | None) -> bool:
     return now is None or (pause.ended_at is None and pause.until > now)
 
 
-def _finishing(new: Document) -> ReplaceOne[Document]:
+def _finishing(new: Document) -> UpdateOne:
+    """All but the name, which a rename may have changed meanwhile, and the mark that this has left."""
     stands = {"_id": new["_id"], "outcome": Outcome.RUNNING.value, "term": {"$not": {"$gt": new["term"]}}}
-    return ReplaceOne(stands, new)
+    return UpdateOne(stands, {"$set": {name: value for name, value in new.items() if name not in _NAMED}})
 
 
 def _tally(group: Document) -> Tally:

@@ -71,19 +71,19 @@ _CLAIM = f"""INSERT INTO runs SELECT {RUN_COLUMNS}
 _OURS = """SELECT runs.id FROM json_each(?) AS new JOIN runs ON runs.id = json_extract(new.value, '$._id')
            WHERE runs.owner = json_extract(new.value, '$.owner')
            AND runs.claimed_at = json_extract(new.value, '$.claimedAt')"""
+# A record keeps the name under which it stands: a rename may have carried it over since its end was written down here.
+# What says so is put in only where it must be, for to parse each document once more takes as long as all the rest.
 _FINISH = """UPDATE runs SET outcome = json_extract(new.value, '$.outcome'), owner = json_extract(new.value, '$.owner'),
              claimed_at = json_extract(new.value, '$.claimedAt'),
              latency_ms = json_extract(new.value, '$.latencyMs'), term = json_extract(new.value, '$.term'),
-             document = new.value
+             document = CASE WHEN runs.job = json_extract(new.value, '$.job') AND NOT instr(runs.document, 'carriedBy')
+                        THEN new.value
+                        ELSE json_patch(new.value, json_object(
+                            'job', runs.job, 'application', runs.application, 'api', runs.api, 'carriedBy',
+                            CASE WHEN json_valid(runs.document) THEN json_extract(runs.document, '$.carriedBy') END))
+                        END
              FROM json_each(?) AS new WHERE runs.id = json_extract(new.value, '$._id') AND +runs.outcome = 'running'
              AND runs.term <= json_extract(new.value, '$.term')"""
-# A run that was carried over to another name ends under the one that it says. Apart from the above, because to set a
-# column is to write its indexes anew, and hardly ever is there anything to do. The values are [id, job, term].
-_JOB = "json_extract(new.value, '$[1]')"
-_REKEY = f"""UPDATE runs SET job = {_JOB}, application = substr({_JOB}, 1, instr({_JOB}, '/') - 1),
-             api = substr({_JOB}, instr({_JOB}, '/') + 1)
-             FROM json_each(?) AS new WHERE runs.id = json_extract(new.value, '$[0]') AND +runs.outcome = 'running'
-             AND +runs.job <> {_JOB} AND runs.term <= json_extract(new.value, '$[2]')"""  # noqa: S608 - our own words
 # Jumps from job to job in the index; a GROUP BY would read all of it.
 _LAST_RUNS = """WITH RECURSIVE each (job) AS (SELECT min(job) FROM runs UNION ALL
                 SELECT (SELECT min(job) FROM runs WHERE job > each.job) FROM each WHERE each.job IS NOT NULL)
@@ -382,16 +382,9 @@ class SqliteStore:
 
     async def finish(self, runs: Sequence[Run]) -> None:
         """Write runs over their claims; one that has ended, or stands there with a higher term, is left alone."""
-        if not runs:
-            return
-        runs = standing(runs)
-        batch, keys = run_batch(runs), json.dumps([[run.id, str(run.key), run.term] for run in runs])
-
-        def write(connection: sqlite3.Connection) -> None:
-            connection.execute(_REKEY, (keys,))
-            connection.execute(_FINISH, (batch,))
-
-        await self._write(write)
+        if runs:
+            batch = run_batch(standing(runs))
+            await self._write(lambda connection: connection.execute(_FINISH, (batch,)))
 
     async def release(self, runs: Sequence[Run]) -> None:
         """Remove claims for which nothing was sent, so that their slots can be claimed anew."""
