@@ -24,13 +24,8 @@ class House:
         self.jobs = {KEY: stored_job(stop_after_failures=limit)}
         self.counted = 0
         self.acts = []
-        self.strikes = Strikes(
-            self.store,
-            self.clock,
-            lambda key: self.jobs.get(key),
-            self._paused,
-            self.acts.append,  # noqa: PLW0108
-        )
+        jobs = lambda key: self.jobs.get(key)  # noqa: E731, PLW0108 - the mapping may be replaced
+        self.strikes = Strikes(self.store, self.clock, jobs, self._paused, self.acts.append)
 
     async def _paused(self):
         self.counted += 1
