@@ -80,7 +80,7 @@ def slots_measured(folder: Path, kind: str, *, of_one: int = 100, hostile: Hosti
             hung = hostile_ended()
             if not hung:
                 raise NotMeasuredError("the hostile target was never called")
-    return _measured(wanted, calls, of_one, len(hung))
+    return judged(wanted, calls, of_one, len(hung))
 
 
 def _upcoming(count: int) -> Sequence[float]:
@@ -89,7 +89,12 @@ def _upcoming(count: int) -> Sequence[float]:
     return [float(warm_up + place * PERIOD) for place in range(1, count + 1)]
 
 
-def _measured(wanted: Sequence[float], calls: Sequence[Call], of_one: int, hung: int) -> Measured:
+def judged(wanted: Sequence[float], calls: Sequence[Call], of_one: int, hung: int) -> Measured:
+    """What came of the slots that are wanted.
+
+    Raises:
+        NotMeasuredError: a call is missing, or was made twice.
+    """
     reckoning = reckon(((slot, key) for slot in wanted for key in keys(COUNT, of_one)), calls)
     if reckoning.lost or reckoning.extra:
         lost, due = f"{len(reckoning.lost):,} calls never came", f"{reckoning.due:,} due"

@@ -35,7 +35,7 @@ class Soaked:
 
     Attributes:
         began: of the part that is measured, in seconds of the epoch; it ended at ``ended``.
-        memory: pairs of seconds since then and resident MB.
+        memory: pairs of seconds since then and resident MB; what was noted while warming up is printed only.
     """
 
     began: float
@@ -68,12 +68,14 @@ def _tell_of(folder: Path, kind: str, seconds: int) -> None:
 
 def _watched(process: subprocess.Popen[str], began: float, seconds: int) -> Soaked:
     memory = []
-    for place in range(0, seconds + 1, _EACH):
+    for place in range(-_WARM_UP, seconds + 1, _EACH):
         sleep_until(began + place)
         if process.poll() is not None:
             raise NotMeasuredError(f"the reconciler ended by itself, with {process.returncode}")
-        memory.append((time.time() - began, resident(process.pid)))
-        print(f"  {place:>4} s: {memory[-1][1]:.1f} MB", flush=True)
+        size = resident(process.pid)
+        print(f"  {place:>4} s: {size:.1f} MB", flush=True)
+        if place >= 0:
+            memory.append((time.time() - began, size))
     return Soaked(began=began, ended=began + seconds, memory=memory)
 
 
