@@ -20,6 +20,7 @@ import structlog
 from reconciler.app import admitting, wiring
 from reconciler.app.attending import Attending
 from reconciler.app.authenticating import authentication, credentials
+from reconciler.app.descriptors import most_connections
 from reconciler.app.following import Occasion, Occasions
 from reconciler.app.masking import REDACTOR
 from reconciler.app.parts import Parts
@@ -173,7 +174,9 @@ class Engine:
             create(self._web_state()),
             listening,
             tls=tls_context(settings.tls_cert, settings.tls_key),
-            bounds=Bounds(proxies=admitting.door(settings).proxies),
+            bounds=Bounds(
+                most=most_connections(settings.max_in_flight), proxies=admitting.door(settings).proxies
+            ),
         )
         self._prepared = ""
         self._preparing: asyncio.Task[None] | None = None

@@ -23,7 +23,7 @@ _PREFLIGHT: Final = {
     "Access-Control-Max-Age": "600",
 }
 _EXPOSED: Final = "Location, Retry-After, WWW-Authenticate"
-_YEAR: Final = 31_536_000  # seconds
+STAYS_SO: Final = "max-age=31536000"  # of HSTS: a year
 _SHOWN_HOST: Final = 100  # characters
 
 _log = get_logger(__name__)
@@ -88,7 +88,7 @@ def _turn_away(scope: Scope, source: str, hosts: list[str]) -> Response:
 
 def _set_headers(door: Door, origin: str, headers: MutableHeaders) -> None:
     if door.tls:
-        headers["Strict-Transport-Security"] = f"max-age={_YEAR}"
+        headers["Strict-Transport-Security"] = STAYS_SO
     if door.origins:
         headers.add_vary_header("Origin")
     if origin in door.origins:

@@ -44,7 +44,7 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                _set_headers(scope["path"], MutableHeaders(scope=message))
+                set_headers(scope["path"], MutableHeaders(scope=message))
             await send(message)
 
         try:
@@ -76,7 +76,8 @@ def _declared_length(scope: Scope) -> float:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else math.inf  # noqa: PLR2004 - 64 bits
 
 
-def _set_headers(path: str, headers: MutableHeaders) -> None:
+def set_headers(path: str, headers: MutableHeaders) -> None:
+    """What every answer carries, whoever makes it."""
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "no-referrer"
     headers["X-Frame-Options"] = "DENY"

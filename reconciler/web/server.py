@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from reconciler.errors import ListenError, SettingsError
-from reconciler.web.connections import Bounds, bounded
+from reconciler.web.accepting import Listener
+from reconciler.web.connections import Bounds, Connection, bounded
 
 _LISTEN = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+(?:%\w+)?)\]|(?P<host>[^\s:\[\]/@]+)):(?P<port>[0-9]{1,5})")
 _BACKLOG = 512
-HANDSHAKE_SECONDS = 10.0
 _HIGHEST_PORT = 65_535
 
 
@@ -80,28 +81,26 @@ def _why(error: Exception) -> str:
 
 
 class _Embedded(uvicorn.Server):
-    """uvicorn, with the signals left to the app, and with a bound on how long a TLS handshake may take."""
+    """uvicorn, with the signals left to the app, and every connection counted as soon as it is taken."""
 
-    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, config: uvicorn.Config, bounds: Bounds, tls: ssl.SSLContext | None) -> None:
         super().__init__(config)
+        self._protocol = bounded(bounds)
+        self._bounds = bounds
         self._tls = tls
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve on these sockets; uvicorn's own way knows neither a context nor a bound on handshakes."""
+        """Serve on these sockets; uvicorn's own way knows neither a context nor a bound on connections."""
 
-        def connection() -> asyncio.Protocol:
-            return self.config.http_protocol_class(  # type: ignore[call-arg] # as uvicorn calls it
-                config=self.config, server_state=self.server_state, app_state={}
-            )
+        def connection(leave: Callable[[], None]) -> Connection:
+            made = self._protocol(config=self.config, server_state=self.server_state, app_state={})
+            made.leave = leave
+            return made
 
-        loop = asyncio.get_running_loop()
-        patience = HANDSHAKE_SECONDS if self._tls else None
-        self.servers = [
-            await loop.create_server(
-                connection, sock=one, ssl=self._tls, backlog=_BACKLOG, ssl_handshake_timeout=patience
-            )
-            for one in sockets or ()
-        ]
+        listeners = [Listener(one, connection, self._bounds, self._tls) for one in sockets or ()]
+        for one in listeners:
+            one.begin()
+        self.servers = listeners  # type: ignore[assignment] # of a server uvicorn asks but to close
         self.started = True
 
     @contextlib.contextmanager
@@ -132,7 +131,7 @@ class HttpServer:
         config = uvicorn.Config(
             app,
             access_log=False,
-            http=bounded(bounds or Bounds()),
+            http=H11Protocol,
             lifespan="off",
             log_config=None,
             log_level="warning",
@@ -142,7 +141,7 @@ class HttpServer:
             ws="none",
         )
         self._listening = listening
-        self._server = _Embedded(config, tls)
+        self._server = _Embedded(config, bounds or Bounds(), tls)
         self._scheme = "http" if tls is None else "https"
         self._task: asyncio.Task[None] | None = None
         host, port = listening.getsockname()[:2]

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from reconciler.errors import SettingsError
+from reconciler.web.connections import Bounds
 from reconciler.web.server import HttpServer, bind
 from reconciler.web.tls import tls_context
 from tests.unit.web.conftest import World
@@ -94,9 +95,9 @@ def test_files_that_cannot_be_used_are_refused_with_the_reason(tmp_path):
             tls_context(*pair)
 
 
-async def test_who_never_shakes_hands_is_hung_up_on(tmp_path, monkeypatch):
-    monkeypatch.setattr("reconciler.web.server.HANDSHAKE_SECONDS", 0.1)
-    server = HttpServer(World().app, bind("127.0.0.1", 0), tls=tls_context(*made(tmp_path)))
+async def test_who_never_shakes_hands_is_hung_up_on(tmp_path):
+    bounds = Bounds(handshake=0.1)
+    server = HttpServer(World().app, bind("127.0.0.1", 0), tls=tls_context(*made(tmp_path)), bounds=bounds)
     await server.start()
     with socket.create_connection(("127.0.0.1", server.port)) as client:
         client.setblocking(False)  # noqa: FBT003
