@@ -102,6 +102,7 @@ class Engine:
             max_in_flight=settings.max_in_flight,
             stopped=self._stopped,
             successor=self._reconciliation.successor,
+            renaming=self._reconciliation.renaming,
             term=lambda: self._attending.term,
             late=lambda slot: self._arrears.behind(slot),  # noqa: PLW0108 - they know each other
             prepare=authenticating.prepare,

@@ -22,7 +22,7 @@ from reconciler.services.backlog import Backlog
 from reconciler.services.claims import Claims
 from reconciler.services.jitter import Delay, Delayed, Jitter
 from reconciler.services.journal import Journal
-from reconciler.services.names import Names
+from reconciler.services.names import Names, Renaming
 from reconciler.services.roster import Recent, Roster
 from schemas.base import format_duration
 
@@ -38,6 +38,7 @@ class Admission:
         clock: the time, and the waiting.
         owner: this process's id.
         names: jobs, and what they are called now.
+        renaming: keeps claims and renamings apart.
         roster: the runs under way.
         journal: told of runs that end without a call.
         won: told of each run that is claimed; also of those that have ended already.
@@ -54,6 +55,7 @@ class Admission:
         clock: Clock,
         owner: str,
         names: Names,
+        renaming: Renaming | None = None,
         roster: Roster,
         journal: Journal,
         won: Callable[[Underway], None],
@@ -77,6 +79,7 @@ class Admission:
             refused=self._refused,
             deposed=self._deposed,
             named=names.named,
+            renaming=renaming,
             term=term,
             hand_back=None if late is None else self._handed_back,
         )

@@ -18,6 +18,7 @@ from reconciler.errors import DeposedError, StoreUnavailableError
 from reconciler.ports import Clock, Store
 from reconciler.services.attempts import STOPPED, Underway
 from reconciler.services.batches import Batches
+from reconciler.services.names import Renaming
 from schemas.base import format_duration
 
 _RETRIES_OF_ONE = (timedelta(milliseconds=100), timedelta(milliseconds=200))
@@ -36,6 +37,7 @@ class Claims:
         refused: told of each run whose claim the store does not take, and why.
         deposed: told of each run that may stand in the store as ours, though another process leads by now.
         named: a run under the name that its job has now.
+        renaming: keeps that name as it is while a claim is written.
         term: under which this process leads at this very moment, ``None`` where it does not.
         hand_back: told of runs that were never sent and will not be; ``None`` where nobody would find them again.
     """
@@ -50,11 +52,13 @@ class Claims:
         refused: Callable[[Underway, Exception], None],
         deposed: Callable[[Underway], None],
         named: Callable[[Run], Run] = lambda run: run,
+        renaming: Renaming | None = None,
         term: Callable[[], int | None] = lambda: 0,
         hand_back: HandBack | None = None,
     ) -> None:
         self._store = store
         self._named = named
+        self._renaming = renaming or Renaming()
         self._clock = clock
         self._won = won
         self._lost = lost
@@ -102,9 +106,14 @@ class Claims:
         return await self._claim_one(underway)
 
     async def _claim_one(self, underway: Underway) -> bool:
-        return underway.run.id in await self._store.claim([self._named(underway.run)])
+        async with self._renaming.claiming():
+            return underway.run.id in await self._store.claim([self._named(underway.run)])
 
     async def _write(self, batch: Sequence[Underway]) -> None:
+        async with self._renaming.claiming():
+            await self._write_named(batch)
+
+    async def _write_named(self, batch: Sequence[Underway]) -> None:
         batch = self._sorted_out(batch)
         if not batch:
             self.away = False

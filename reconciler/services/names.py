@@ -1,16 +1,54 @@
-"""What jobs are called now: one may be renamed while a run of it is under way.
+"""What jobs are called now: one may be renamed while a run of it is under way, or is being claimed.
 
 Forbidden here: knowing why a job was renamed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from reconciler.core.model import JobKey, Run, StoredJob
 
 _MOST_RENAMES = 100  # one after the other, in the life of one process
+
+
+class Renaming:
+    """Keeps claims and renamings apart: a claim that was named before a renaming and written after it would be lost.
+
+    Who renames waits for the claims that are being written, and holds up the next ones until it is over, however it
+    ends. Claims do not wait for each other, and where nothing is renamed for nobody.
+    """
+
+    def __init__(self) -> None:
+        self._closed = asyncio.Lock()
+        self._inside = 0
+        self._left = asyncio.Event()
+        self._left.set()
+
+    @asynccontextmanager
+    async def claiming(self) -> AsyncIterator[None]:
+        """Names stay as they are in here, for one try of one claim: whoever renames waits for its end."""
+        while self._closed.locked():
+            async with self._closed:
+                pass
+        self._inside += 1
+        self._left.clear()
+        try:
+            yield
+        finally:
+            self._inside -= 1
+            if not self._inside:
+                self._left.set()
+
+    @asynccontextmanager
+    async def renaming(self) -> AsyncIterator[None]:
+        """Nothing is claimed in here; to be left once everybody can be told the new names."""
+        async with self._closed:
+            await self._left.wait()
+            yield
 
 
 class Names:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -35,6 +36,7 @@ from reconciler.core.token_changes import notes
 from reconciler.errors import SourceError, UnsafePlanError
 from reconciler.ports import Clock, Source, Store
 from reconciler.services.declarations import Declarations
+from reconciler.services.names import Renaming
 from reconciler.services.state import State, Writing
 
 JOB = "job"
@@ -96,6 +98,7 @@ class Reconciliation:
         self._reading = asyncio.Lock()  # of the source; held while it is slow, so that what is stored can be followed
         self._lock = asyncio.Lock()  # of what is remembered
         self._renamed: dict[JobKey, JobKey] = {}
+        self.renaming = Renaming()  # whoever claims runs asks it, so that none is written under a name that is given up
         self._told: set[str] = set()
         self._settled: SyncReport | None = None
         self.plan: Plan | None = None
@@ -333,8 +336,9 @@ class Reconciliation:
         if not writing:
             return False
         removals = self._prunes(plan, desired, snapshot, now)  # before the write takes along who has allowed them
-        await self._state.write(writing, term=self._term())
-        self._renamed |= plan.renamed
+        async with self.renaming.renaming() if plan.renamed else nullcontext():
+            await self._state.write(writing, term=self._term())
+            self._renamed |= plan.renamed
         for act in removals:
             self._on_act(act)
         return True

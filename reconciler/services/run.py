@@ -30,7 +30,7 @@ from reconciler.services.attempts import (
     as_declared,
 )
 from reconciler.services.journal import Journal, Observer
-from reconciler.services.names import Names
+from reconciler.services.names import Names, Renaming
 from reconciler.services.roster import Roster
 from reconciler.services.triggers import Triggers
 from reconciler.services.turns import Turns
@@ -58,6 +58,7 @@ class Runner:
             reason that it gives. Asked when the slot comes, also for a job with jitter, and never for a manual run:
             whoever triggers it wants it in spite of everything.
         successor: what a job was renamed to since this process began; the key itself where it was not.
+        renaming: keeps claims and renamings apart; that of whoever renames.
         term: under which this process leads at this very moment; ``None`` where it does not: no slot is taken on then,
             and nothing that was claimed for one is sent. 0 where there is no lease to be had.
         late: told from which slot on there are slots without a record; see ``services.arrears``. ``None`` where nobody
@@ -77,6 +78,7 @@ class Runner:
         max_in_flight: int = 100,
         stopped: Callable[[JobKey, datetime], Stop | None] = lambda _key, _slot: None,
         successor: Callable[[JobKey], JobKey] = lambda key: key,
+        renaming: Renaming | None = None,
         term: Callable[[], int | None] = lambda: 0,
         late: Callable[[datetime], None] | None = None,
         prepare: Prepare = as_declared,
@@ -100,6 +102,7 @@ class Runner:
             clock=clock,
             owner=owner,
             names=names,
+            renaming=renaming,
             roster=self._roster,
             journal=self._journal,
             won=self._won,

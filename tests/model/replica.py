@@ -175,7 +175,7 @@ class Replica:
         self.runner = Runner(
             store=self.link, clock=self.clock, caller=Wire(world, self), owner=self.name,
             jobs=self.reconciliation.job, observer=self._observe, max_in_flight=places, stopped=self._stopped,
-            successor=self.reconciliation.successor, term=lambda: self.term,
+            successor=self.reconciliation.successor, renaming=self.reconciliation.renaming, term=lambda: self.term,
             late=lambda slot: self.arrears.behind(slot),  # noqa: PLW0108 - they know each other
         )  # fmt: skip
         self.arrears = Arrears(

@@ -104,13 +104,15 @@ class ApsClock:
         """Make the entries those of the jobs that are not suspended; what has not changed is not touched.
 
         A job's slots count from its ``since``. A job that is older than the last alignment, but was not scheduled by
-        it (it was suspended), counts from now; on the first alignment, from the making of this clock.
+        it (it was suspended), counts from now; on the first alignment, from the making of this clock. One that has only
+        another name goes on where it was: a slot that has come and was not handed over comes under the new one.
         """
         now = self.now()
         wanted, changed = self._compare(jobs)
+        inherited = {stored.key: since for stored in changed if (since := self._inherited(stored)) is not None}
         left = [self._leave(key) for key in self._gone(wanted)]
         joining: dict[Timetable, dict[JobKey, datetime]] = {}
-        for key in changed:
+        for key in (stored.key for stored in changed):
             schedule, since = wanted[key]
             timetable = Timetable.of(schedule)
             before = self._entry_of.get(key)
@@ -119,7 +121,7 @@ class ApsClock:
                 continue
             if before is not None:
                 left.append(self._leave(key))
-            joining.setdefault(timetable, {})[key] = self._counts_from(since, now)
+            joining.setdefault(timetable, {})[key] = inherited.get(key) or self._counts_from(since, now)
         entries = len(self._entries)
         with self._scheduler.at_once():
             added = sum(self._join(timetable, keys) for timetable, keys in joining.items())
@@ -169,7 +171,7 @@ class ApsClock:
                 wrong.append((entry, appointment))
         return wrong, list(appointments.values())
 
-    def _compare(self, jobs: Iterable[StoredJob]) -> tuple[dict[JobKey, tuple[Schedule, datetime]], list[JobKey]]:
+    def _compare(self, jobs: Iterable[StoredJob]) -> tuple[dict[JobKey, tuple[Schedule, datetime]], list[StoredJob]]:
         """What is to be scheduled, and which of it is not so already; quick, as most jobs pass here unchanged."""
         known = self._stored
         wanted: dict[JobKey, tuple[Schedule, datetime]] = {}
@@ -181,7 +183,7 @@ class ApsClock:
             seen = known.get(job.key)
             if seen is None or seen[1] != stored.since or (seen[0] is not job.schedule and seen[0] != job.schedule):
                 seen = (job.schedule, stored.since)
-                changed.append(job.key)
+                changed.append(stored)
             wanted[job.key] = seen
         return wanted, changed
 
@@ -190,6 +192,17 @@ class ApsClock:
 
     def _counts_from(self, since: datetime, now: datetime) -> datetime:
         return since if since > self._aligned_at else self._origin or now
+
+    def _inherited(self, stored: StoredJob) -> datetime | None:
+        """From where on slots count for a job that was due under another name so far; ``None`` where it was not."""
+        if not stored.job.derived_from:
+            return None
+        application, _, api = stored.job.derived_from.partition("/")
+        entry = self._entry_of.get(before := JobKey(application, api))
+        if entry is None or entry.timetable != Timetable.of(stored.job.schedule):
+            return None
+        since = entry.keys[before]
+        return max(since, stored.since, entry.handed or since)
 
     def _leave(self, key: JobKey) -> Entry:
         entry = self._entry_of.pop(key)

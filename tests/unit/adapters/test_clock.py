@@ -34,8 +34,8 @@ def every(interval: timedelta, **bounds) -> Schedule:
     return Schedule(declared="every", every=interval, **bounds)
 
 
-def job(name: str, schedule: Schedule, *, since: datetime = BEFORE, suspend: bool = False) -> StoredJob:
-    return stored_job(f"shop/{name}", schedule=schedule, since=since, suspend=suspend)
+def job(name: str, schedule: Schedule, *, since: datetime = BEFORE, **changes) -> StoredJob:
+    return stored_job(f"shop/{name}", schedule=schedule, since=since, **changes)
 
 
 def key(name: str) -> JobKey:
@@ -321,6 +321,29 @@ class TestSince:
             handed = await wall.reach(NOON + 4 * HOUR)
             assert [slot for slot, names in handed if "a" in names] == [NOON + 4 * HOUR]
             assert [slot for slot, names in handed if "b" in names] == [NOON + number * HOUR for number in range(1, 5)]
+
+    async def test_a_job_that_is_renamed_goes_on_where_it_was(self):
+        async with running() as wall:
+            wall.align(job("a", cron("* * * * *")), job("b", cron("* * * * *")))
+            assert await wall.reach(NOON + MINUTE) == [(NOON + MINUTE, ["a", "b"])]
+            wall.instant = NOON + 2 * MINUTE + SECOND  # its slot has come, and the clock has not looked yet
+            wall.align(job("c", cron("* * * * *"), derived_from="shop/a"), job("b", cron("* * * * *")))
+            assert await wall.reach(wall.instant) == [(NOON + 2 * MINUTE, ["b", "c"])]
+            assert await wall.reach(NOON + 3 * MINUTE) == [(NOON + 3 * MINUTE, ["b", "c"])]
+
+    async def test_also_where_it_alone_has_its_timetable_and_before_its_first_slot(self):
+        async with running() as wall:
+            wall.align(job("a", cron("* * * * *")))
+            wall.instant = NOON + MINUTE + SECOND
+            wall.align(job("c", cron("* * * * *"), derived_from="shop/a"))
+            assert await wall.reach(wall.instant) == [(NOON + MINUTE, ["c"])]
+
+    async def test_one_that_is_renamed_and_edited_owes_nothing_from_before(self):
+        async with running() as wall:
+            wall.align(job("a", cron("* * * * *")))
+            wall.instant = edited = NOON + MINUTE + SECOND
+            wall.align(job("c", cron("* * * * *"), derived_from="shop/a", since=edited))
+            assert await wall.slots(NOON + 2 * MINUTE) == [NOON + 2 * MINUTE]
 
     async def test_a_slot_between_applying_and_aligning_comes_late_but_comes_and_for_nobody_else_again(self):
         async with running() as wall:
