@@ -40,7 +40,9 @@ class Policies(Strict):
     expect: Expect | None = Field(default=None, description="Which answer counts as success; any 2xx.")
     retry: Retry | None = Field(default=None, description="Trying again after failures; not unless declared.")
     concurrency_policy: ConcurrencyPolicy | None = Field(
-        default=None, description="When a slot comes while its predecessor still runs; Forbid."
+        default=None,
+        description="When a slot comes while its predecessor still runs; Forbid. Replace cancels the predecessor; one "
+        "that another process makes cannot be cancelled, so that the slot is skipped.",
     )
     starting_deadline: PositiveDuration | None = Field(
         default=None, description="How late a slot may still start; later it is recorded as missed. 1h."

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from reconciler.core.arrears import Fate
-from reconciler.core.model import Cause, JobKey, Outcome, Run, Stop, StopKind, StoredJob
+from reconciler.core.model import Cause, Job, JobKey, Outcome, Run, Stop, StopKind, StoredJob
 from reconciler.core.runs import claim_of, ended
 from reconciler.core.stops import said
 from reconciler.core.timetable import DOWNTIME, Verdict, spread, verdict
@@ -28,6 +28,12 @@ from schemas.base import format_duration
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)  # slots are whole ones
+
+
+def overlap_elsewhere(job: Job, run_id: str) -> str:
+    """Why a run of a job is skipped that may not begin beside another process's: that one cannot be cancelled here."""
+    reason = f"overlap: run {run_id} still runs in another process"
+    return f"{reason}, which cannot be replaced from here" if job.concurrency_policy == "Replace" else reason
 
 
 class Admission:
@@ -186,22 +192,28 @@ class Admission:
         return underway
 
     def admit(self, underway: Underway, now: datetime) -> None:
-        """Let a run go on, unless its predecessor still runs and its job forbids overlaps."""
+        """Let a run go on, unless its predecessor still runs and its job forbids overlaps, or it cannot be replaced."""
         if underway.job.derived_from:
             self.follow_renames()
-        if underway.job.concurrency_policy == "Forbid" and (overlap := self._overlap(underway.run.key)):
-            underway.run = ended(underway.run, Outcome.SKIPPED, f"overlap: {overlap}", now)
+        if overlap := self._overlap(underway.job, underway.run.key):
+            underway.run = ended(underway.run, Outcome.SKIPPED, overlap, now)
         else:
             self._roster.add(underway)
 
-    def _overlap(self, key: JobKey) -> str:
-        before = self._roster.predecessor(key)
-        if before is not None:
+    def _overlap(self, job: Job, key: JobKey) -> str:
+        """Why a run may not begin beside another one of its job; empty where it may, or where it replaces that."""
+        if job.concurrency_policy == "Allow":
+            return ""
+        if job.concurrency_policy == "Forbid" and (before := self._roster.predecessor(key)) is not None:
             does = "still runs" if before.task is not None else "has not started yet"
-            return f"run {before.run.id} {does}"
-        if self._elsewhere and (other := self._elsewhere.get(key)) is not None:
-            return f"run {other} still runs in another process"
-        return ""
+            return f"overlap: run {before.run.id} {does}"
+        other = self._elsewhere.get(key) if self._elsewhere else None
+        return "" if other is None else overlap_elsewhere(job, other)
+
+    def is_busy(self, key: JobKey) -> bool:
+        """Whether a run of a job is under way, here or in another process that lives."""
+        self.follow_renames()
+        return self._roster.predecessor(key) is not None or key in self._elsewhere
 
     def follow_renames(self) -> None:
         """See to it that runs which set out under a job's old name count as its own; once for all that is due now."""
@@ -272,10 +284,9 @@ class Admission:
         stored = self._names.job(key)
         if stored is None:
             return True
-        if stored.job.concurrency_policy == "Forbid":
-            self.follow_renames()
-            return not self._overlap(stored.key)
-        return not any(underway.is_late for underway in self._roster.of(stored.key))
+        self.follow_renames()
+        is_next = not any(underway.is_late for underway in self._roster.of(stored.key))
+        return is_next and not self._overlap(stored.job, stored.key)
 
     def _take_late(self, key: JobKey, slot: datetime) -> None:
         now = self._clock.now()

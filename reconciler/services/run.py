@@ -224,9 +224,8 @@ class Runner:
         return run_id in self._roster or run_id in self._journal
 
     def is_busy(self, key: JobKey) -> bool:
-        """Whether a run of this job is under way here."""
-        self._admission.follow_renames()
-        return self._roster.predecessor(key) is not None
+        """Whether a run of this job is under way, here or in another process that lives."""
+        return self._admission.is_busy(key)
 
     def elsewhere(self, runs: Mapping[JobKey, str]) -> None:
         """Of these jobs other processes have runs that have not ended; with the id of one of them. Told often."""

@@ -1,4 +1,4 @@
-"""Runs that people ask for: a job runs now, on time or not, in spite of everything but an overlap that it forbids.
+"""Runs that people ask for: a job runs now, on time or not, in spite of everything but an overlap that may not be.
 
 Such a run is made by the process that is asked, whoever leads. Forbidden here: making calls.
 """
@@ -24,7 +24,7 @@ from reconciler.core.model import (
 from reconciler.core.runs import apply_overrides, claim_of, ended, fingerprint, slot_of
 from reconciler.errors import IdempotencyConflictError, NotFoundError, StoreUnavailableError
 from reconciler.ports import Clock, Store
-from reconciler.services.admission import Admission
+from reconciler.services.admission import Admission, overlap_elsewhere
 from reconciler.services.attempts import Underway
 from reconciler.services.journal import Journal
 from reconciler.services.roster import Roster
@@ -104,8 +104,7 @@ class Triggers:
         self._admission.admit(underway, run.claimed_at)
         if other is not None and underway.run.outcome is Outcome.RUNNING:
             self._roster.remove(underway)
-            reason = f"overlap: run {other.id} still runs in another process"
-            underway.run = ended(run, Outcome.SKIPPED, reason, run.claimed_at)
+            underway.run = ended(run, Outcome.SKIPPED, overlap_elsewhere(stored.job, other.id), run.claimed_at)
         try:
             won = await self._admission.claims.now(underway)
         except BaseException:
@@ -123,8 +122,8 @@ class Triggers:
         return underway.run
 
     async def _running_elsewhere(self, stored: StoredJob, run: Run) -> Run | None:
-        """A run of a job that forbids overlaps, which another process has not ended."""
-        if stored.job.concurrency_policy != "Forbid":
+        """A run that another process has not ended, of a job whose runs may not be made beside each other."""
+        if stored.job.concurrency_policy == "Allow":
             return None
         query = RunQuery(
             application=stored.key.application, api=stored.key.api, outcomes=(Outcome.RUNNING,), limit=_MOST_RUNNING

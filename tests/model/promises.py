@@ -345,8 +345,12 @@ class Promises:
             other is not None
             and other.key == run.key
             and other.id != run.id
-            and any(one.policy == "Forbid" for one in self._any_declared(run))
+            and any(one.policy == self._avoids(run) for one in self._any_declared(run))
         )
+
+    @staticmethod
+    def _avoids(run: Run) -> str:
+        return "Replace" if run.reason.endswith("which cannot be replaced from here") else "Forbid"
 
     def _was_stopped(self, run: Run, match: re.Match[str], ended: datetime) -> bool:
         kind, slack = match[1], HEARD + 4 * self.world.most_latency

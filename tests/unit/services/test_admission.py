@@ -358,6 +358,61 @@ class TestElsewhere:
         assert (await house.runner.trigger(KEY, Overrides())).outcome is Outcome.RUNNING
 
 
+class TestReplaceAcrossProcesses:
+    """What another process runs cannot be cancelled from here, and two calls at once are never made."""
+
+    REASON = "overlap: run x still runs in another process, which cannot be replaced from here"
+
+    async def test_a_slot_is_skipped_and_the_reason_says_why(self):
+        house = Leader(stored_job(concurrency_policy="Replace"))
+        house.runner.elsewhere({KEY: "x"})
+        await house.due()
+        (run,) = await house.record()
+        assert (run.outcome, run.reason) == (Outcome.SKIPPED, self.REASON)
+        assert house.caller.requests == []
+
+    async def test_once_the_other_run_has_ended_the_next_slot_runs(self):
+        house = Leader(stored_job(concurrency_policy="Replace"))
+        house.runner.elsewhere({KEY: "x"})
+        house.runner.elsewhere({})
+        await house.due()
+        assert [outcome for _, outcome in await house.outcomes()] == ["succeeded"]
+
+    async def test_a_trigger_asks_the_store(self):
+        house = Leader(stored_job(concurrency_policy="Replace"), term=None)
+        other = runs.claim_of(stored_job(), START, Cause.SCHEDULE, "another", START)
+        house.store.seed(other)
+        run = await house.runner.trigger(KEY, Overrides())
+        assert (run.outcome, run.reason) == (Outcome.SKIPPED, self.REASON.replace("run x", f"run {other.id}"))
+        assert house.caller.requests == []
+
+    async def test_a_trigger_of_this_process_is_replaced_as_ever(self):
+        house = Leader(stored_job(concurrency_policy="Replace"), script=[Gate(), Reply(status=200)], term=None)
+        first = await house.runner.trigger(KEY, Overrides())
+        await settle()
+        await house.clock.advance(1)
+        second = await house.runner.trigger(KEY, Overrides())
+        found = await house.record()
+        assert [run.outcome for run in found] == [Outcome.FAILED, Outcome.SUCCEEDED]
+        assert (found[0].id, found[0].reason) == (first.id, f"replaced by run {second.id}")
+
+    async def test_what_is_caught_up_waits_for_it(self):
+        job = stored_job(catch_up="all", concurrency_policy="Replace")
+        house = Leader(job, clock=FakeClock(START + MINUTE + 20 * SECOND))
+        house.runner.elsewhere({KEY: "x"})
+        await house.look(START)
+        assert house.caller.requests == []
+        house.runner.elsewhere({})
+        assert [outcome for _, outcome in await house.outcomes()] == ["succeeded"]
+
+    async def test_an_abandoned_run_is_not_sent_again_beside_it(self):
+        house = Leader(stored_job(concurrency_policy="Replace"))
+        house.runner.elsewhere({KEY: "x"})
+        assert house.runner.is_busy(KEY)
+        house.runner.elsewhere({})
+        assert not house.runner.is_busy(KEY)
+
+
 class TestCatchingUpBesideSlots:
     async def test_a_slot_that_comes_meanwhile_overlaps(self):
         gate = Gate()
