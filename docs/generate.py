@@ -295,7 +295,8 @@ _MANIFESTS_HEAD = """# Manifests
 Made from the models by `make docs`; `reconciler schema` prints the same as JSON Schema, for editors.
 
 Every manifest begins with `apiVersion: reconciler/v1` and a `kind`: `Application`, `Api`, `Calendar`,
-`FreezeWindow`, `Environment` or `AccessToken`. Unknown fields are refused.
+`FreezeWindow`, `Environment` or `AccessToken`. Unknown fields are refused. A file may have 1 MiB and 60,000 keys and values, which is
+2,000 Apis of 30 each; a list may have 10,000 items.
 Durations are whole numbers with units, largest first: `90s`, `2h30m`, `1d`, `250ms`. Instants are ISO 8601; without an offset they are
 wall time in the schedule's time zone.
 

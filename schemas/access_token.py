@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
-from schemas.base import Description, Manifest, Pattern, Strict
+from schemas.base import MAX_ITEMS, Description, Few, Manifest, Pattern, Strict
 from schemas.schedule import Instant
 
 TOKEN_PREFIX: Final = "rct_"  # noqa: S105 - by which people and scanners for leaked secrets know a token
@@ -46,7 +46,7 @@ class AccessTokenSpec(Strict):
     role: Literal["viewer", "operator", "admin"] = Field(
         description="viewer: reads. operator: also triggers. admin: also sees configuration."
     )
-    applications: Annotated[tuple[Pattern, ...], Field(strict=False, min_length=1)] = Field(
+    applications: Annotated[tuple[Pattern, ...], Field(strict=False, min_length=1, max_length=MAX_ITEMS), Few] = Field(
         default=("*",), description="The Applications that it is limited to: names, or patterns with `*`."
     )
     expires_at: Annotated[Instant, AfterValidator(_in_utc)] | None = Field(

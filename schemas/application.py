@@ -9,7 +9,7 @@ from pydantic import Field
 from schemas.annotations import ApplicationMetadata
 from schemas.api import InlineApi, Policies
 from schemas.auth import Auth
-from schemas.base import CallRate, Description, Manifest, PositiveDuration, Strict
+from schemas.base import MAX_ITEMS, CallRate, Description, Few, Manifest, PositiveDuration, Strict
 from schemas.request import Headers, Parameters, Url
 
 
@@ -61,7 +61,7 @@ class ApplicationSpec(Strict):
         default=None,
         description="How long its runs are kept; as the reconciler's settings say, unless this stands here.",
     )
-    apis: Annotated[tuple[InlineApi, ...], Field(strict=False)] = Field(
+    apis: Annotated[tuple[InlineApi, ...], Field(strict=False, max_length=MAX_ITEMS), Few] = Field(
         default=(), description="Apis written here instead of in documents of their own."
     )
 

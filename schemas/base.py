@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -25,6 +26,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 API_VERSION = "reconciler/v1"
+MAX_ITEMS = 10_000  # of one list; more fit in no file, but for lists of the shortest texts
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"(?:\d{1,9}d)?(?:\d{1,9}h)?(?:\d{1,9}m(?!s))?(?:\d{1,9}s)?(?:\d{1,9}ms)?", re.ASCII)
@@ -149,6 +151,16 @@ _duration = (
     PlainSerializer(format_duration, return_type=str),
     WithJsonSchema({"type": "string", "pattern": _DURATION_PATTERN, "examples": ["90s", "2h30m", "1d"]}),
 )
+
+
+def _few(value: object) -> object:
+    """Refuse a list that is too long before its items are looked at; pydantic would look at each first."""
+    if isinstance(value, list | tuple) and len(value) > MAX_ITEMS:
+        raise ValueError(f"must have at most {MAX_ITEMS:,} items")
+    return value
+
+
+Few = BeforeValidator(_few)
 Duration = Annotated[timedelta, *_duration]
 PositiveDuration = Annotated[timedelta, *_duration, AfterValidator(_positive)]
 CallRate = Annotated[

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
-from schemas.base import Description, Manifest, Strict, Zone
+from schemas.base import MAX_ITEMS, Description, Few, Manifest, Strict, Zone
 from schemas.schedule import WEEKDAYS
 
 _DATE: Final = re.compile(r"(?:(\d{4})-)?(\d{2})-(\d{2})", re.ASCII)
@@ -82,13 +82,13 @@ class CalendarSpec(Strict):
 
     description: Description = ""
     time_zone: Zone | None = Field(default=None, description="Where its days begin and end; UTC unless declared.")
-    dates: Annotated[tuple[Day, ...], Field(strict=False)] = Field(
+    dates: Annotated[tuple[Day, ...], Field(strict=False, max_length=MAX_ITEMS), Few] = Field(
         default=(), description="Single days: 2026-12-25, or 12-25 for every year."
     )
-    weekly: Annotated[tuple[PlainWeekday, ...], Field(strict=False)] = Field(
+    weekly: Annotated[tuple[PlainWeekday, ...], Field(strict=False, max_length=MAX_ITEMS), Few] = Field(
         default=(), description="Days of every week, SUN to SAT."
     )
-    ranges: Annotated[tuple[Range, ...], Field(strict=False)] = Field(
+    ranges: Annotated[tuple[Range, ...], Field(strict=False, max_length=MAX_ITEMS), Few] = Field(
         default=(), description="Days that follow each other, the first and the last included."
     )
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from schemas.base import Description, Manifest, Pattern, Strict
+from schemas.base import MAX_ITEMS, Description, Few, Manifest, Pattern, Strict
 
 
 class Patch(Strict):
@@ -29,7 +29,7 @@ class EnvironmentSpec(Strict):
     """The patches, in the order in which they are applied."""
 
     description: Description = ""
-    patches: Annotated[tuple[Patch, ...], Field(strict=False)] = Field(
+    patches: Annotated[tuple[Patch, ...], Field(strict=False, max_length=MAX_ITEMS), Few] = Field(
         default=(), description="Applied in this order; of two that set one field the later wins."
     )
 

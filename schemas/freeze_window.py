@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from schemas.base import Description, Manifest, Pattern, PositiveDuration, Strict, Zone
+from schemas.base import MAX_ITEMS, Description, Few, Manifest, Pattern, PositiveDuration, Strict, Zone
 from schemas.schedule import Instant, Start
 
 _LONGEST = timedelta(days=366)  # a leap year; what never ends is `suspend`
@@ -40,7 +40,7 @@ class FreezeWindowSpec(Strict):
     time_zone: Zone | None = Field(default=None, description="The zone of `start`; UTC unless declared.")
     starts_at: Instant | None = Field(default=None, description="It does not begin before this instant.")
     ends_at: Instant | None = Field(default=None, description="It does not begin after this instant.")
-    applications: Annotated[tuple[Pattern, ...], Field(strict=False, min_length=1)] = Field(
+    applications: Annotated[tuple[Pattern, ...], Field(strict=False, min_length=1, max_length=MAX_ITEMS), Few] = Field(
         default=("*",), description="The Applications that it is for: names, or patterns with `*`."
     )
     catch_up: Literal["none", "latest"] = Field(

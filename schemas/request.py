@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.base import PositiveDuration, ShortText, Strict
+from schemas.base import MAX_ITEMS, Few, PositiveDuration, ShortText, Strict
 from schemas.secret import AsReference, AsText, JsonBody, Secret, is_reference_or_text
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2
@@ -259,7 +259,7 @@ class ExpectBody(Strict):
 class Expect(Strict):
     """Which answer counts as success."""
 
-    status: Annotated[tuple[Status, ...], Field(strict=False, min_length=1)] = Field(
+    status: Annotated[tuple[Status, ...], Field(strict=False, min_length=1, max_length=MAX_ITEMS), Few] = Field(
         default=("2xx",), description="Statuses that count as success."
     )
     body: ExpectBody | None = Field(default=None, description="What the answer's body must hold.")

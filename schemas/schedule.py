@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.base import Name, PositiveDuration, Strict, Zone, format_duration
+from schemas.base import MAX_ITEMS, Few, Name, PositiveDuration, Strict, Zone, format_duration
 
 _INSTANT = re.compile(
     r"(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)([Zz]|[+-]\d{2}:\d{2})?)?", re.ASCII
@@ -134,7 +134,8 @@ def _job(value: str) -> str:
 _CALENDAR = {"type": "string", "examples": ["holidays"]}
 CalendarNames = Annotated[
     tuple[Name, ...],
-    Field(strict=False, min_length=1),
+    Field(strict=False, min_length=1, max_length=MAX_ITEMS),
+    Few,
     BeforeValidator(_listed),
     WithJsonSchema({"anyOf": [_CALENDAR, {"type": "array", "items": _CALENDAR, "minItems": 1}]}),
 ]

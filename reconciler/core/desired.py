@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from reconciler.core.declared import (
     DeclaredApi,
@@ -40,7 +41,7 @@ from reconciler.core.inherit import Inheritance, faults_alone
 from reconciler.core.model import AccessToken, Calendar, FreezeWindow, Job, JobKey, Problem
 from reconciler.core.resolved import Resolved, api_problem, resolve_api
 from reconciler.core.schedules import Fault
-from reconciler.core.suggest import did_you_mean, excerpt
+from reconciler.core.suggest import MOST_HINTED, did_you_mean, excerpt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,7 +275,7 @@ class _Building:
         """Every Application that there is, with problems or without."""
         return self.applications.keys() | self.flawed
 
-    @property
+    @cached_property
     def _keys(self) -> Collection[JobKey]:
         """Every Api that there is, with problems or without."""
         flawed = {JobKey(each.application, each.name) for each in self.faulty if each.kind == "Api"}
@@ -283,6 +284,14 @@ class _Building:
             if flawed or self.unresolved
             else self.resolved.keys()
         )
+
+    @cached_property
+    def _apis_of(self) -> Mapping[str, Collection[str]]:
+        """The names of Apis by their Applications."""
+        found: dict[str, set[str]] = {}
+        for key in self._keys:
+            found.setdefault(key.application, set()).add(key.api)
+        return found
 
     def _where(self, key: JobKey) -> str | None:
         """File and line of an Api that is declared."""
@@ -298,8 +307,7 @@ class _Building:
             return ""
         if key.application not in self._names:
             return f"there is no Application `{excerpt(key.application)}`{self._hint(key.application)}"
-        known = {each.api for each in self._keys if each.application == key.application}
-        hint = did_you_mean(key.api, known)
+        hint = self._meant(key.api, self._apis_of.get(key.application, ()))
         if self.unread and not hint:
             hint = f"; it may stand in {min(self.unread)}, which cannot be read in full"
         return f"there is no Api `{excerpt(key.api)}` of {key.application}{hint}"
@@ -365,9 +373,13 @@ class _Building:
         if holds and complaint.application:
             self.held.setdefault(complaint.application, []).append(complaint.problem)
 
+    def _meant(self, name: str, known: Collection[str]) -> str:
+        """What it was probably meant to be; not told to one who has hundreds of problems, for it takes a while."""
+        return did_you_mean(name, known) if len(self.problems) < MOST_HINTED else ""
+
     def _hint(self, name: str) -> str:
         """What an Application's name was probably meant to be, or where it may stand."""
-        hint = did_you_mean(name, self._names)
+        hint = self._meant(name, self._names)
         if hint or not self.unread:
             return hint
         return f"; it may stand in {min(self.unread)}, which cannot be read in full"
@@ -404,7 +416,7 @@ class _Building:
             return
         self.unresolved.setdefault(api.key, api)
         unread = sorted(self.unread - {api.file}) or sorted(self.unread)
-        hint = did_you_mean(name, self._names)
+        hint = self._meant(name, self._names)
         if unread and not hint:
             hint = f"; it may stand in {unread[0]}, which cannot be read in full"
         self._hold(name, api_problem(api, "application", f"there is no Application `{excerpt(name)}`{hint}"))

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from reconciler.core.declared import DeclaredCalendar, Flawed, Path, Reference, problem_at
 from reconciler.core.model import Calendar, Problem
 from reconciler.core.schedules import DAYS, Fault
-from reconciler.core.suggest import did_you_mean, excerpt
+from reconciler.core.suggest import MOST_HINTED, did_you_mean, excerpt
 from reconciler.core.yaml import Document, field_name
 from schemas.api import ApiSpec
 from schemas.calendar import Calendar as Manifest
@@ -101,6 +101,7 @@ class Calendars:
             unread: files that cannot be read in full.
         """
         self._unread = unread
+        self._hinted = 0
         self._found: dict[str, DeclaredCalendar | tuple[Problem, ...]] = {}
         by_name: dict[str, list[DeclaredCalendar]] = {}
         for each in declared:
@@ -148,7 +149,8 @@ class Calendars:
         )
 
     def _hint(self, name: str) -> str:
-        hint = did_you_mean(name, self._found)
+        self._hinted += 1
+        hint = did_you_mean(name, self._found) if self._hinted <= MOST_HINTED else ""
         if hint or not self._unread:
             return hint
         return f"; it may stand in {min(self._unread)}, which cannot be read in full"

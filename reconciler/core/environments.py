@@ -127,9 +127,14 @@ class Targets:
         self._apis = apis
         self._uncertain = uncertain
         self._hint = hint
+        self._apis_of: dict[str, set[str]] = {}
+        for key in apis:
+            self._apis_of.setdefault(key.application, set()).add(key.api)
 
     def applications_of(self, patch: DeclaredPatch) -> list[str]:
         """The Applications that it is for, or that the Apis are of."""
+        if "*" not in patch.application:
+            return [patch.application] if patch.application in self._applications else []
         return [name for name in self._applications if matches(patch.application, name)]
 
     def fault(self, patch: DeclaredPatch) -> tuple[str, str, str] | None:
@@ -145,7 +150,7 @@ class Targets:
         only = patch.application if "*" not in patch.application else ""
         if "*" in patch.api:
             return "api", f"no Api of `{patch.application}` matches `{patch.api}`", only
-        known = {key.api for key in self._apis if matches(patch.application, key.application)}
+        known = {name for names in self._of(patch.application) for name in names}
         owner = only or f"any Application that matches `{patch.application}`"
         return "api", f"there is no Api `{excerpt(patch.api)}` of {owner}{did_you_mean(patch.api, known)}", only
 
@@ -162,7 +167,17 @@ class Targets:
             return True
         if api == "*":
             return True
-        return any(matches(application, key.application) and matches(api, key.api) for key in self._apis)
+        return any(
+            api in names or ("*" in api and any(matches(api, name) for name in names))
+            for names in self._of(application)
+        )
+
+    def _of(self, pattern: str) -> Iterator[set[str]]:
+        """The names of the Apis of each Application that is meant."""
+        if "*" not in pattern:
+            yield self._apis_of.get(pattern, set())
+            return
+        yield from (names for application, names in self._apis_of.items() if matches(pattern, application))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

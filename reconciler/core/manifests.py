@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
@@ -58,6 +58,8 @@ _KINDS: Final[Mapping[str, type[Kind]]] = {
     "Environment": Environment,
     "AccessToken": AccessToken,
 }
+MAX_FILE_PROBLEMS: Final = 1_000  # beyond that the rest of the file is not looked at
+_MOST_EXPLAINED: Final = 1_000  # of pydantic's errors in one document: putting them into words takes longest
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 # With a fault in one of these it is not certain whose document it is.
 _IDENTITY: Final = frozenset({(), ("kind",), ("metadata",), ("metadata", "name"), ("metadata", "application")})
@@ -74,10 +76,13 @@ def parse(file: str, content: bytes) -> ParsedFile:
     reading = _Reading(file)
     for each in read(file, content):
         if isinstance(each, Problem):
-            reading.problems.append(each)
-            reading.broken = True
-        else:
+            reading.end(each)
+        elif len(reading.problems) < MAX_FILE_PROBLEMS:
             reading.take(each)
+        else:
+            message = f"the file has more than {MAX_FILE_PROBLEMS:,} problems; what begins here is not looked at"
+            reading.end(problem_at(file, each.place, "", message))
+            break
     return reading.finished()
 
 
@@ -98,9 +103,9 @@ class _Reading:
 
     def take(self, document: Document) -> None:
         """Declare what the document says, or say what is wrong with it."""
-        manifest, faults = _validate(document)
+        manifest, faults, untold = _validate(document)
         if faults or manifest is None:
-            self._refuse(document, faults)
+            self._refuse(document, faults, untold)
         elif isinstance(manifest, Application):
             self._declare_application(document, manifest)
         elif isinstance(manifest, Api):
@@ -113,6 +118,11 @@ class _Reading:
             self.tokens.append(declare_token(manifest, document, self.file))
         else:
             self.environments.append(declare_environment(manifest, document, self.file))
+
+    def end(self, problem: Problem) -> None:
+        """The rest of the file is not known."""
+        self.problems.append(problem)
+        self.broken = True
 
     def finished(self) -> ParsedFile:
         """All of it, frozen."""
@@ -178,12 +188,13 @@ class _Reading:
             )
         )
 
-    def _refuse(self, document: Document, faults: list[_Fault]) -> None:
+    def _refuse(self, document: Document, faults: list[_Fault], untold: int) -> None:
         problems = tuple(
             problem_at(self.file, place, field_name(path), message) for path, place, message in faults[:MAX_PROBLEMS]
         )
         if (more := len(faults) - MAX_PROBLEMS) > 0:
-            problems += (problem_at(self.file, document.place, "", f"and {more} more problems in this document"),)
+            counted = f"at least {more}" if untold else f"{more}"
+            problems += (problem_at(self.file, document.place, "", f"and {counted} more problems in this document"),)
         self.problems.extend(problems)
         owner = _owner(document.value)
         if owner.known:
@@ -196,17 +207,18 @@ def _annotated(owner: Path, annotations: Mapping[str, str]) -> Path | None:
     return (*owner, "annotations", RENAMED_FROM) if RENAMED_FROM in annotations else None
 
 
-def _validate(document: Document) -> tuple[Kind | None, list[_Fault]]:
-    """The document's manifest, or every fault in it, by place."""
+def _validate(document: Document) -> tuple[Kind | None, list[_Fault], int]:
+    """The document's manifest, or the faults in it, by place, and how many errors there are besides."""
     faults = [_Fault(tuple(path), place, message) for path, place, message in document.problems]
     if not document.whole:
-        return None, faults
+        return None, faults, 0
     value = document.value
     if not isinstance(value, dict):
         faults.append(
             _Fault((), document.place, f"a manifest is a mapping with apiVersion, kind, …, not {describe(value)}")
         )
-        return None, faults
+        return None, faults, 0
+    untold = 0
     model = _KINDS.get(value["kind"]) if isinstance(value.get("kind"), str) else None
     if model is None:
         more = _unknown_kind(document, value)
@@ -214,19 +226,20 @@ def _validate(document: Document) -> tuple[Kind | None, list[_Fault]]:
         try:
             manifest = model.model_validate(value)
         except ValidationError as error:
+            untold = max(0, error.error_count() - _MOST_EXPLAINED)
             more = chain(_explained(document, model, error), _schedule_faults(document), _annotation_faults(document))
         else:
             more = chain(_window_faults(document, manifest), _annotation_faults(document))
             if not (found := list(more)):
-                return manifest, faults
+                return manifest, faults, 0
             more = iter(found)
     known = {fault.place for fault in faults}  # what is wrong in YAML already needs no second complaint
     faults.extend(fault for fault in more if fault.place not in known)
-    return None, sorted(faults, key=lambda fault: fault.place)
+    return None, sorted(faults, key=lambda fault: fault.place), untold
 
 
 def _explained(document: Document, model: type[Kind], error: ValidationError) -> Iterator[_Fault]:
-    for each in error.errors(include_url=False, include_input=False):
+    for each in islice(error.errors(include_url=False, include_input=False), _MOST_EXPLAINED):
         if fault := explain(each, model, document.value):
             place = document.key_at(fault.path) if fault.at_key else document.value_at(fault.path)
             yield _Fault(fault.path, place, fault.message)
@@ -242,7 +255,7 @@ def _schedule_faults(document: Document) -> Iterator[_Fault]:
             yield _Fault(("spec", "start"), document.value_at(("spec", "start")), message)
         return
     apis = spec.get("apis")
-    inline = apis if isinstance(apis, list) else []
+    inline = apis[:_MOST_EXPLAINED] if isinstance(apis, list) else []
     paths = [("spec",), *(("spec", "apis", index) for index in range(len(inline)))]
     for path, each in zip(paths, [spec, *inline], strict=True):
         if isinstance(each, dict) and (message := loose_fault(each)):

@@ -33,6 +33,7 @@ _NO_FIELDS: Final = {
 }
 # What is no part of a patched spec, because it is no part of what may be patched.
 _KEPT: Final = frozenset(_NO_FIELDS)
+_MOST_EXPLAINED: Final = 1_000  # errors of one patch
 
 
 class Refusal(NamedTuple):
@@ -99,7 +100,7 @@ def _faults_alone(patch: Patch) -> Iterator[Fault]:
         yield Fault((key,), True, _NO_FIELDS[key])  # noqa: FBT003 - a field of the tuple
     model: type[BaseModel] = ApplicationSpec if patch.api is None else ApiSpec
     spec = {key: value for key, value in patch.spec.items() if key not in _KEPT}
-    for error in _errors(model, spec):
+    for error in islice(_errors(model, spec), _MOST_EXPLAINED):
         fault = explain(error, model, spec)
         if fault is not None and not _depends_on_the_rest(error, fault, spec):
             yield fault
@@ -138,7 +139,7 @@ def patched(spec: Spec, patches: Sequence[DeclaredPatch]) -> Spec | tuple[Refusa
     if "name" in kept:  # an Api that is written within its Application
         values["name"] = kept["name"]
     errors = _errors(model, values)
-    faults = (explain(error, model, values) for error in errors)
+    faults = (explain(error, model, values) for error in islice(errors, _MOST_EXPLAINED))
     refusals = tuple(_refusal(fault, patches) for fault in faults if fault is not None)
     return refusals or model.model_validate(values).model_copy(update=kept)
 

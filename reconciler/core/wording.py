@@ -204,13 +204,23 @@ def _at(value: Any, path: Path) -> Any:
 
 def _unknown_field(path: Path, model: type[BaseModel]) -> str:
     name = str(path[-1])
-    known = sorted({alias for each in _models_at(model, path[:-1]) for alias in _aliases(each)})
+    known = _fields_at(model, tuple(step for step in path[:-1] if isinstance(step, str)))
     homes = [home for home, owner in _homes(model) if name in _aliases(owner)]
-    if closest(name, known) and not homes:
-        return f"unknown field{did_you_mean(name, known)}"
+    if not homes and (found := _closest_field(name, known)):
+        return f"unknown field (did you mean `{found}`?)"
     if homes:
         return f"unknown field here; `{name}` belongs in {homes[0]}"
     return f"unknown field; the fields here are {', '.join(known)}"
+
+
+@lru_cache(maxsize=256)
+def _fields_at(model: type[BaseModel], steps: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({alias for each in _models_at(model, steps) for alias in _aliases(each)}))
+
+
+@lru_cache(maxsize=1024)
+def _closest_field(name: str, known: tuple[str, ...]) -> str | None:
+    return closest(name, known)  # one mistake is often made many times
 
 
 def _homes(model: type[BaseModel]) -> Sequence[tuple[str, type[BaseModel]]]:
@@ -221,15 +231,14 @@ def _aliases(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _models_at(model: type[BaseModel], path: Path) -> list[type[BaseModel]]:
+def _models_at(model: type[BaseModel], steps: Sequence[str]) -> list[type[BaseModel]]:
     """The models that may stand at a path: one, or several where a union has not been told apart."""
     models = [model]
-    for step in path:
-        if not isinstance(step, int):
-            annotations = [
-                field.annotation for each in models for name, field in each.model_fields.items() if field.alias == step
-            ]
-            models = [found for annotation in annotations for found in _models_in(annotation)]
+    for step in steps:
+        annotations = [
+            field.annotation for each in models for name, field in each.model_fields.items() if field.alias == step
+        ]
+        models = [found for annotation in annotations for found in _models_in(annotation)]
     return models
 
 

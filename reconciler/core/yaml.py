@@ -22,6 +22,7 @@ from reconciler.core.syntax import explain, explain_encoding
 from reconciler.core.yaml_values import MAX_DEPTH, Builder, SharingBuilder, sources_of
 
 MAX_BYTES: Final = 1 << 20
+MAX_NODES: Final = 60_000  # keys, values, lists and mappings of one file: 2,000 Apis of 30 each; half a second's work
 
 Path: TypeAlias = Sequence[str | int]
 
@@ -133,8 +134,8 @@ def read(file: str, content: bytes) -> Iterator[Document | Problem]:
         try:
             if not composer.check_node():
                 return
-            root = cast("Node", composer.get_node())
-        except (YAMLError, _TooDeepError, ValueError) as error:
+            root = composer.compose()
+        except (YAMLError, _BeyondError, ValueError) as error:
             yield _problem(file, *_explain_failure(error, content))
             return
         if not _is_empty(root):
@@ -157,34 +158,53 @@ def _problem(file: str, line: int, column: int, message: str) -> Problem:
     return Problem(file=file, line=line, column=column, field="", message=message)
 
 
-class _TooDeepError(Exception):
-    """Raised within the composer, which recurses in C: 20,000 levels would end the process."""
+class _BeyondError(Exception):
+    """Raised within the composer, where the file goes beyond a bound."""
 
-    def __init__(self, place: Place) -> None:
-        super().__init__()
+    def __init__(self, place: Place, message: str) -> None:
+        super().__init__(message)
         self.place = place
 
 
 class _Composer(CParser):
-    """libyaml's composer with nothing to resolve, and a bound on its recursion.
+    """libyaml's composer with nothing to resolve, and bounds on what it makes.
 
-    It leaves in ``node.tag`` the tag as written, and no string where there is none.
+    It recurses in C, so that 20,000 levels would end the process; and a file of nothing but tiny values would take
+    seconds to be looked at. It leaves in ``node.tag`` the tag as written, and no string where there is none.
     """
 
     def __init__(self, content: bytes) -> None:
         super().__init__(content)
         self.depth = 0
+        self.nodes = 0
+        self._root: Node | None = None
 
     def resolve(self, _kind: type, _value: str | None, implicit: object) -> object:
         return implicit
 
+    def compose(self) -> Node:
+        """The next document."""
+        self._root = cast("Node", self.get_node())
+        return self._root
+
     def descend_resolver(self, parent: Node | None, _index: object) -> None:
         self.depth += 1
+        self.nodes += 1
         if self.depth > MAX_DEPTH and parent is not None:
-            raise _TooDeepError(_place(parent))
+            raise _BeyondError(_place(parent), f"values are nested more than {MAX_DEPTH} levels deep")
+        if self.nodes > MAX_NODES:
+            raise _BeyondError(self._reached(parent), f"the file has more than {MAX_NODES:,} keys and values; split it")
 
     def ascend_resolver(self) -> None:
         self.depth -= 1
+
+    def _reached(self, parent: Node | None) -> Place:
+        """About how far it has come: where the value before this one stands, or else what is around it."""
+        if parent is None:
+            return _place(self._root) if self._root is not None else Place(1, 1)
+        if not parent.value:
+            return _place(parent)
+        return _place(parent.value[-1] if parent.__class__ is SequenceNode else parent.value[-1][0])
 
 
 def _is_empty(root: Node) -> bool:
@@ -201,8 +221,8 @@ def _document(root: Node, builder: Builder) -> Document:
 
 
 def _explain_failure(error: Exception, content: bytes) -> tuple[int, int, str]:
-    if isinstance(error, _TooDeepError):
-        return *error.place, f"values are nested more than {MAX_DEPTH} levels deep"
+    if isinstance(error, _BeyondError):
+        return *error.place, str(error)
     return explain(error if isinstance(error, MarkedYAMLError) else None, content)
 
 

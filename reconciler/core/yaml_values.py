@@ -98,12 +98,17 @@ class Builder:
                 sources = value_node
             elif key is not None:
                 if key in built:
-                    self._fault(key_node, _twice(node, key))
+                    self._twice(node, key_node, key)
                 else:
                     built[key] = self.build(value_node)
         if sources is not None:
             self._merge(node, built, sources)
         return built
+
+    def _twice(self, mapping: Node, node: Node, key: str) -> None:
+        if len(self.faults) < MAX_PROBLEMS:  # the search would take long where thousands stand twice
+            first = next(each for each, _ in mapping.value if each.value == key)
+            self._fault(node, f"`{excerpt(key)}` stands here twice; the first is on line {first.start_mark.line + 1}")
 
     def _key(self, node: Node) -> str | None:
         if node.__class__ is not ScalarNode:
@@ -195,11 +200,6 @@ class SharingBuilder(Builder):
         self._merges[id(node)] = nesting
         if nesting > MAX_MERGE_NESTING:
             self._refuse(f"merge keys are nested more than {MAX_MERGE_NESTING} deep; write the values out")
-
-
-def _twice(mapping: Node, key: str) -> str:
-    line = next(each.start_mark.line for each, _ in mapping.value if each.value == key) + 1
-    return f"`{excerpt(key)}` stands here twice; the first is on line {line}"
 
 
 def sources_of(merged: Node) -> list[Node]:
