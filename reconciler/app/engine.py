@@ -175,9 +175,7 @@ class Engine:
             create(self._web_state()),
             listening,
             tls=tls_context(settings.tls_cert, settings.tls_key),
-            bounds=Bounds(
-                most=most_connections(settings.max_in_flight), proxies=admitting.door(settings).proxies
-            ),
+            bounds=Bounds(most=most_connections(settings.max_in_flight), proxies=admitting.door(settings).proxies),
         )
         self._prepared = ""
         self._preparing: asyncio.Task[None] | None = None

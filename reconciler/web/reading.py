@@ -70,7 +70,7 @@ async def read_status(sight: Sees) -> StatusView:
             running=sight.of(await store.unfinished()),
             syncs=sight.syncs(await store.syncs(views.SYNCS_LOOKED_AT, damaged=unheard)),
             tallies=await sight.tally(RunQuery(since=now - timedelta(hours=24))),
-            processes=await store.processes(),
+            processes=sight.processes(await store.processes()),
             lease=await store.lease(),
             pauses=tuple(stopped.pauses),
             windows=tuple(stopped.windows),
@@ -241,7 +241,7 @@ def _counts(jobs: Iterable[StoredJob]) -> Mapping[str, int]:
 async def _stoppages(sight: Sight) -> Stoppages:
     state = sight.state
     pauses = await state.store.pauses(ending_after=state.now(), damaged=unheard)
-    return Stoppages(sight.pauses(pauses), sight.windows(await state.store.windows(unheard)))
+    return Stoppages(sight.pauses(pauses), await sight.windows(await state.store.windows(unheard)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +259,7 @@ class _Surroundings:
         """As things stand now."""
         state = sight.state
         held = frozenset(one.name for one in await sight.applications() if one.held)
-        syncs = await state.store.syncs(views.SYNCS_LOOKED_AT, damaged=unheard)
+        syncs = sight.syncs(await state.store.syncs(views.SYNCS_LOOKED_AT, damaged=unheard))
         return _Surroundings(sight, state.now(), held, await _stoppages(sight), syncs)
 
     def job(self, stored: StoredJob, last: Mapping[JobKey, Run]) -> JobView:

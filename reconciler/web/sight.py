@@ -20,6 +20,7 @@ from reconciler.core.model import (
     HttpRequest,
     JobKey,
     Pause,
+    Process,
     Role,
     Run,
     RunQuery,
@@ -29,10 +30,13 @@ from reconciler.core.model import (
 )
 from reconciler.core.redaction import MASK, is_secret_name
 from reconciler.core.shapes import DriftView, JobView, RequestView, SyncView
+from reconciler.core.windows import matches
 from reconciler.web.access import Admin, Viewer
 from reconciler.web.state import State, WebState
 
 _CONFIGURATION: Final = re.compile(r"request|body|(header|query|form|body|auth|secret) .*|baseUrl")
+
+_OWNED: Final = frozenset({"job", "Application"})  # what drifts of other kinds has a name that is no Application's
 
 
 class _Keyed(Protocol):
@@ -68,8 +72,11 @@ class Sight:
         return await self.state.declared.job(key) if self.principal.sees(key.application) else None
 
     async def applications(self) -> Sequence[ApplicationState]:
-        """Every Application, ordered by name."""
-        return [one for one in await self.state.declared.applications() if self.principal.sees(one.name)]
+        """Every Application, ordered by name. Why one is held names none of the others, not even as a suggestion."""
+        known = await self.state.declared.applications()
+        others = [one.name for one in known if not self.principal.sees(one.name)]
+        found = (one for one in known if self.principal.sees(one.name))
+        return [replace(one, problems=tuple(_without_names(text, others) for text in one.problems)) for one in found]
 
     async def run(self, run_id: str) -> Run | None:
         """One run."""
@@ -95,29 +102,44 @@ class Sight:
         """Those of its Applications."""
         return tuple(pause for pause in pauses if self.principal.sees(pause.application))
 
-    def windows(self, windows: Iterable[FreezeWindow]) -> tuple[FreezeWindow, ...]:
-        """Those that are not for others alone, naming none of the others."""
+    async def windows(self, windows: Iterable[FreezeWindow]) -> tuple[FreezeWindow, ...]:
+        """Those that are not for others alone, naming none of the others; nor does a pattern that is for others."""
         if not self.principal.is_limited:
             return tuple(windows)
+        own = self.principal.names([one.name for one in await self.applications()])
         named = (
-            (window, tuple(name for name in window.applications if "*" in name or self.principal.sees(name)))
+            (window, tuple(name for name in window.applications if any(matches(name, each) for each in own)))
             for window in windows
         )
         return tuple(replace(window, applications=names) for window, names in named if names)
+
+    def processes(self, processes: Iterable[Process]) -> Sequence[Process]:
+        """Every process, with those secrets of its Applications that it cannot read."""
+        if not self.principal.is_limited:
+            return list(processes)
+        return [
+            replace(one, unreadable=tuple(text for text in one.unreadable if self._is_of_its_own(text)))
+            for one in processes
+        ]
+
+    def _is_of_its_own(self, text: str) -> bool:
+        """Whether a sentence that begins with a job's key is about a job that is there for it."""
+        return self.principal.sees(text.partition("/")[0])
 
     def syncs(self, reports: Iterable[SyncReport]) -> Sequence[SyncReport]:
         """Sync reports, without what concerns Applications that it does not see."""
         return [self._report(report) for report in reports] if self.principal.is_limited else list(reports)
 
     def _report(self, report: SyncReport) -> SyncReport:
-        """Problems and notes do not tell whose they are; those of an Application stand with it."""
+        """What does not tell whose it is goes: problems (those of an Application stand with it), notes, subjects."""
         return replace(
             report,
             held=tuple(name for name in report.held if self.principal.sees(name)),
-            kept=tuple(key for key in report.kept if self.principal.sees(key.partition("/")[0])),
-            drift=tuple(one for one in report.drift if self.principal.sees(one.key.application)),
+            kept=tuple(filter(self._is_of_its_own, report.kept)),
+            kept_reasons=tuple(filter(self._is_of_its_own, report.kept_reasons)),
+            drift=tuple(one for one in report.drift if one.kind in _OWNED and self.principal.sees(one.key.application)),
+            commit=None if report.commit is None else replace(report.commit, subject=""),
             problems=(),
-            kept_reasons=(),
             notes=(),
         )
 
@@ -134,6 +156,15 @@ class Sight:
         headers = {name: MASK if is_secret_name(name) else value for name, value in request.headers.items()}
         shown = RequestView(headers=headers, body=request.body)
         return view.model_copy(update={"request": shown})
+
+
+def _without_names(text: str, others: Sequence[str]) -> str:
+    """A problem without the names of these Applications and of their jobs, as problems write them."""
+    if not others:
+        return text
+    names = "|".join(re.escape(name) for name in sorted(others, key=len, reverse=True))
+    text = re.sub(rf"(?<![\w.-])(?:{names})/[\w.-]*\w", "…/…", text)
+    return re.sub(rf"(`|Application )(?:{names})(?![\w-])", r"\1…", text)
 
 
 def _without_query(url: str) -> str:
