@@ -16,6 +16,7 @@ from reconciler.core.chains import ENDINGS, longest_run
 from reconciler.core.eras import History, Span, first_era
 from reconciler.core.model import Cause, Era, JobKey, Outcome, Retention, Run, RunQuery, StoredJob
 from reconciler.core.pauses import target_of
+from reconciler.core.records import first_id
 from reconciler.core.suggest import did_you_mean
 from reconciler.errors import NotFoundError, ScheduleError
 from reconciler.ports import Store
@@ -148,6 +149,7 @@ class _Auditing:
         self._now = now
         self._aged: set[Retention] = set()
         self._crowded = 0
+        self._forgiven = 0
         self.outcomes: Counter[str] = Counter()
         self.beside = 0
         self.differences: list[Difference] = []
@@ -155,7 +157,7 @@ class _Auditing:
 
     async def job(self, key: JobKey) -> None:
         """Audit one job. What misses a record may have lost it to retention: that is looked at only then."""
-        retention = self._world.retentions.get(key.application, self._world.retention)
+        retention, before = self._retention(key), None
         span = Span(max(self._span.after, audit_bounds.kept_after(retention, self._now)), self._span.until)
         if span.after > self._span.after:
             self._aged.add(retention)
@@ -168,11 +170,14 @@ class _Auditing:
                     self._crowded += 1
                     span, before = Span(kept, span.until), None
                 result = await self._result(key, span, before)
+            if result.orphans:
+                result = await self._result(key, span, before, await self._forgotten(key))
         except (ScheduleError, NotFoundError) as error:
             self.unreadable.append(f"{key}: {error}")
             return
         self.outcomes.update(result.outcomes)
         self.beside += result.beside
+        self._forgiven += result.forgiven
         self.differences += result.differences
 
     def notes(self) -> Iterator[str]:
@@ -181,10 +186,16 @@ class _Auditing:
         if self._crowded:
             number = "1 job has" if self._crowded == 1 else f"{self._crowded:,} jobs have"
             yield f"{number} more slots than runs are kept of one job: only those are looked at whose records are kept"
+        if self._forgiven:
+            number = "1 run names" if self._forgiven == 1 else f"{self._forgiven:,} runs name"
+            yield f"{number} a run of another job that may have been removed since; that is held against nobody"
 
-    async def _result(self, key: JobKey, span: Span, before: Run | None = None) -> JobResult:
+    def _retention(self, key: JobKey) -> Retention:
+        return self._world.retentions.get(key.application, self._world.retention)
+
+    async def _result(self, key: JobKey, span: Span, before: Run | None = None, forgotten: str = "") -> JobResult:
         history = self._history(key)
-        found = JobAudit(history, span, self._world.unexplained, before)
+        found = JobAudit(history, span, self._world.unexplained, before, forgotten)
         for stretch in _stretches(span):
             named: set[str] = set()
             async for run in self._runs(RunQuery(application=key.application, api=key.api), stretch):
@@ -242,6 +253,15 @@ class _Auditing:
         )
         found = next(iter(await self._store.runs(query)), None)
         return found if found is not None and found.through is not None and found.through > span.after else None
+
+    async def _forgotten(self, key: JobKey) -> str:
+        """Below which id runs of the jobs that this one follows, or has followed, may have been removed."""
+        kept = []
+        for upstream in self._history(key).followed():
+            retention = self._retention(upstream)
+            by_count = await self._kept_by_count(upstream, retention)
+            kept += [audit_bounds.kept_after(retention, self._now), *([] if by_count is None else [by_count])]
+        return first_id(max(kept) + _TICK) if kept else ""
 
     async def _kept_by_count(self, key: JobKey, retention: Retention) -> datetime | None:
         query = RunQuery(application=key.application, api=key.api, limit=retention.keep_per_job)

@@ -57,11 +57,15 @@ class JobResult:
         outcomes: how many slots ended so, by outcome; besides outcomes ``missing`` and ``unfinished``.
         beside: how many runs are for no slot: manual ones, and those that were owed after a freeze.
         differences: oldest first.
+        orphans: how many runs name one before them that is not there.
+        forgiven: how many of these are no difference, because that one may have been removed.
     """
 
     outcomes: Mapping[str, int]
     beside: int
     differences: tuple[Difference, ...]
+    orphans: int = 0
+    forgiven: int = 0
 
     @property
     def has_missing(self) -> bool:
@@ -94,20 +98,29 @@ class JobAudit:
         span: all that is to be looked at.
         unexplained: by run id, why a run should not be running any more.
         before: a record that counts several slots from before the span on.
+        forgotten: runs with ids below it, of the jobs that this one follows, may have been removed.
     """
 
     def __init__(
-        self, history: History, span: Span, unexplained: Mapping[str, str] | None = None, before: Run | None = None
+        self,
+        history: History,
+        span: Span,
+        unexplained: Mapping[str, str] | None = None,
+        before: Run | None = None,
+        forgotten: str = "",
     ) -> None:
         self._history = history
         self._span = span
         self._unexplained = unexplained or {}
+        self._forgotten = forgotten
         self._outcomes: Counter[str] = Counter()
         self._beside = 0
         self._differences: list[Difference] = []
         self._counted: list[_Counted] = []
         self._recorded = _Recorded()
         self._chained: dict[str, Run] = {}
+        self._orphans = 0
+        self._forgiven = 0
         if before is not None:
             self._count(before)
 
@@ -155,7 +168,13 @@ class JobAudit:
         for counted in self._counted:
             self._check_count(counted)
         differences = tuple(sorted(self._differences, key=lambda one: (one.slot, one.kind, one.run)))
-        return JobResult(outcomes=dict(self._outcomes), beside=self._beside, differences=differences)
+        return JobResult(
+            outcomes=dict(self._outcomes),
+            beside=self._beside,
+            differences=differences,
+            orphans=self._orphans,
+            forgiven=self._forgiven,
+        )
 
     def _outcome(self, run: Run) -> str:
         return UNFINISHED if run.id in self._unexplained and run.outcome is Outcome.RUNNING else run.outcome.value
@@ -271,6 +290,10 @@ class JobAudit:
         if schedule is None or schedule.after is None:
             return self._not_due(run.slot)
         if upstream is None:
+            self._orphans += 1
+            if run.upstream < self._forgotten:
+                self._forgiven += 1
+                return ""
             return f"the run that it names as the one before it, {run.upstream}, is not there"
         # The job before it may have another name by now, and its runs with it.
         if not starts(replace(schedule, after=replace(schedule.after, key=upstream.key)), upstream):

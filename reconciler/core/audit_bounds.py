@@ -17,7 +17,7 @@ from schemas.base import format_duration
 
 # Who has shown no life for so long has been noticed by whoever recovers, and settled with.
 SILENCE = timedelta(seconds=30)
-# A run may wait a while for a store that is away, or for its turn to be tried again.
+# A run may wait a while for a store that is away.
 _PATIENCE = timedelta(minutes=1)
 # Ends of other processes' runs, such as those of a command, are found every few seconds.
 CHAINED = timedelta(seconds=10)
@@ -98,5 +98,5 @@ def unexplained(
         if run.owner not in alive and lasted > SILENCE:
             found[run.id] = f"claimed {span(lasted)} ago by a process that shows no life"
         elif job is not None and lasted > (longest := longest_run(job) + _PATIENCE):
-            found[run.id] = f"claimed {span(lasted)} ago; its attempts and retries end within {span(longest)}"
+            found[run.id] = f"claimed {span(lasted)} ago; its attempts, retries and waits end within {span(longest)}"
     return found

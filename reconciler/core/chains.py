@@ -50,7 +50,8 @@ def followers(jobs: Iterable[StoredJob]) -> dict[JobKey, list[StoredJob]]:
 def longest_run(job: Job) -> timedelta:
     """How long a run of a job may take from its claim: to wait for its turn, every attempt, every pause between them.
 
-    Retries wait for their turns as well, which nothing bounds but the runs before them; that is not in it.
+    Each call has ``starting_deadline`` to come to its turn, the first one as well as retries, and one that is made once
+    more with a new credential.
     """
     retry = job.retry
     delays = timedelta(0)
@@ -61,4 +62,5 @@ def longest_run(job: Job) -> timedelta:
             delays += (retry.limit - number) * retry.max_delay
             break
         delays += timedelta(seconds=grown)
-    return job.starting_deadline + (retry.limit + 1) * job.timeout + delays
+    calls = retry.limit + 1 + (job.auth is not None and job.auth.is_fetched)
+    return calls * (job.starting_deadline + job.timeout) + delays

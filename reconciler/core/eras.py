@@ -59,6 +59,11 @@ class History:
             if part.after < part.until:
                 yield era, part
 
+    def followed(self) -> frozenset[JobKey]:
+        """The jobs that this one follows, or has followed."""
+        schedules = (era.schedule for era in self._eras)
+        return frozenset(one.after.key for one in schedules if one is not None and one.after is not None)
+
     def at(self, slot: datetime) -> Era | None:
         """The era that a slot follows; ``None`` before the first."""
         place = bisect_left(self._begins, slot)

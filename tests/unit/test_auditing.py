@@ -258,6 +258,58 @@ class TestChains:
         assert (one.kind, one.key) == (Kind.SURPLUS, LOAD)
 
 
+class TestChainsAndRetention:
+    """The upstream's runs go sooner than those that they have started."""
+
+    SHOP = JobKey.parse("shop/load")
+
+    def house(self, up):
+        after = Schedule(declared="after billing/extract", after=After(key=EXTRACT))
+        house = House(
+            stored_job("billing/extract", since=BEGAN, schedule=HOURLY),
+            stored_job("shop/load", since=BEGAN, schedule=after),
+        )
+        house.store.stored_applications["billing"] = ApplicationState(name="billing", since=BEGAN, history=up)
+        runs = [house.record("billing/extract", START - number * HOUR) for number in range(1, 24)]
+        for run in runs:
+            house.record("shop/load", run.finished_at, cause=Cause.AFTER, upstream=run)
+        return house, runs
+
+    async def found(self, house):
+        return await house.audit(START - DAY, START - MINUTE, target="shop/load")
+
+    async def test_runs_whose_upstream_went_because_there_are_too_many_are_held_against_nobody(self):
+        house, runs = self.house(Retention(keep_per_job=3))
+        for run in runs[3:]:
+            del house.store.stored_runs[run.id]
+        found = await self.found(house)
+        assert (found.outcomes, found.differences) == ({"succeeded": 23}, ())
+        assert found.notes == (
+            "20 runs name a run of another job that may have been removed since; that is held against nobody",
+        )
+
+    async def test_and_so_are_those_whose_upstream_went_for_its_age(self):
+        house, runs = self.house(Retention(keep_for=2 * HOUR))
+        for run in runs[2:]:
+            del house.store.stored_runs[run.id]
+        assert (await self.found(house)).differences == ()
+
+    async def test_one_whose_upstream_is_lost_among_those_that_are_kept_is_named(self):
+        house, runs = self.house(Retention(keep_per_job=3))
+        for run in (runs[1], *runs[4:]):
+            del house.store.stored_runs[run.id]
+        found = await self.found(house)
+        assert [(one.kind, one.slot) for one in found.differences] == [(Kind.SURPLUS, runs[1].finished_at)]
+        assert len(found.notes) == 1
+
+    async def test_where_nothing_has_gone_nothing_is_forgiven(self):
+        house, runs = self.house(None)
+        del house.store.stored_runs[runs[0].id]
+        found = await self.found(house)
+        assert [one.slot for one in found.differences] == [runs[0].finished_at]
+        assert found.notes == ()
+
+
 async def test_a_schedule_that_nobody_can_read_here_is_told_and_holds_up_nothing():
     house = House()
     house.hourly()

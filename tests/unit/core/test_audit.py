@@ -327,6 +327,12 @@ class TestChains:
             (Kind.SURPLUS, f"the run that it names as the one before it, {gone.id}, is not there"),
         ]
 
+    def test_a_chained_run_whose_upstream_may_have_been_removed_is_no_difference(self):
+        ends = [end(1), end(2)]
+        result = audited(self.PAST, map(chained, ends), forgotten=ends[1].id)
+        assert [one.slot for one in result.differences] == [START + 2 * MINUTE]
+        assert (result.outcomes, result.orphans, result.forgiven) == ({"succeeded": 1}, 2, 1)
+
     def test_a_chained_run_whose_upstream_still_runs_is_surplus(self):
         open_end = replace(end(1), outcome=Outcome.RUNNING, finished_at=None)
         (one,) = audited(self.PAST, [chained(end(1))], known=[open_end]).differences

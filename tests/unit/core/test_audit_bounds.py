@@ -113,11 +113,15 @@ class TestRunsThatShouldHaveEnded:
         return unexplained([run], jobs, processes, START).get(run.id, "")
 
     def test_a_run_of_a_process_that_lives_may_run_as_long_as_its_attempts_take(self):
-        longest = HOUR + 2 * MINUTE + MINUTE + MINUTE
+        longest = 2 * (HOUR + MINUTE) + MINUTE + MINUTE
         assert self.found(self.running(START - longest), self.process(START)) == ""
         assert self.found(self.running(START - longest - SECOND), self.process(START)) == (
-            "claimed 1h 4m ago; its attempts and retries end within 1h 4m"
+            "claimed 2h 4m ago; its attempts, retries and waits end within 2h 4m"
         )
+
+    def test_a_retry_may_wait_for_its_turn_as_long_as_a_call_may_start_late(self):
+        """As under ``limits.rate``, where the first call has taken the only one of a while."""
+        assert self.found(self.running(START - HOUR - 10 * MINUTE), self.process(START)) == ""
 
     def test_how_long_a_run_of_a_job_that_is_gone_may_run_is_not_known(self):
         assert self.found(self.running(START - DAY), self.process(START), jobs={JobKey("a", "b"): self.JOB}) == ""

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from reconciler.core.chains import followers, is_started_by, longest_run, starts
-from reconciler.core.model import After, Cause, JobKey, Outcome, RetryPolicy, Schedule
+from reconciler.core.model import After, Auth, Cause, HttpRequest, JobKey, Outcome, RetryPolicy, Schedule
 from reconciler.core.runs import claim_of, ended
 from tests.fakes import START, job_of, stored_job
 
@@ -75,4 +75,12 @@ def test_followers_stand_under_the_job_that_they_follow():
 )
 def test_a_run_lasts_as_long_as_its_wait_its_attempts_and_its_pauses(retry, pauses):
     job = job_of(retry=retry, timeout=MINUTE, starting_deadline=HOUR)
-    assert longest_run(job) == HOUR + (retry.limit + 1) * MINUTE + pauses
+    assert longest_run(job) == (retry.limit + 1) * (HOUR + MINUTE) + pauses
+
+
+def test_a_call_that_is_made_once_more_with_a_new_credential_counts_too():
+    asked = Auth(kind="handshake", request=HttpRequest(method="POST", url="http://127.0.0.1/"))
+    plain, fetching = (
+        job_of(timeout=MINUTE, starting_deadline=HOUR, auth=auth) for auth in (Auth(kind="bearer"), asked)
+    )
+    assert longest_run(fetching) - longest_run(plain) == HOUR + MINUTE

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from reconciler.core.eras import GRACE, History, Span, first_era
-from reconciler.core.model import Era, JobKey
+from reconciler.core.model import After, Era, JobKey, Schedule
 from tests.fakes import START, job_of, stored_job
 
 KEY = JobKey("billing", "nightly")
@@ -34,6 +34,13 @@ def test_an_era_holds_until_the_next_one_begins():
         (two, Span(START + 2 * HOUR, START + 4 * HOUR)),
     ]
     assert not list(history().parts(Span(START, START + HOUR)))
+
+
+def test_the_jobs_that_it_has_followed_are_known():
+    other = JobKey("crm", "refresh")
+    following = Schedule(declared="after crm/refresh", after=After(key=other))
+    assert history(era(0), era(1, following), era(2, None)).followed() == {other}
+    assert history(era(0)).followed() == frozenset()
 
 
 def test_a_slot_follows_the_era_that_began_before_it():
