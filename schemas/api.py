@@ -45,7 +45,9 @@ class Policies(Strict):
         "that another process makes cannot be cancelled, so that the slot is skipped.",
     )
     starting_deadline: PositiveDuration | None = Field(
-        default=None, description="How late a slot may still start; later it is recorded as missed. 1h."
+        default=None,
+        description="How late a slot may still start, counted from the slot and its jitter, whatever it waits for; later "
+        "it is recorded as missed. 1h.",
     )
     catch_up: CatchUp | None = Field(default=None, description="Which slots of a downtime are made up; latest.")
     delivery: Delivery | None = Field(

@@ -105,11 +105,18 @@ def _refusal(job: Job, slot: datetime, lateness: timedelta, newest: datetime | N
     late = f"{_whole(lateness)} late"
     if job.catch_up == "none" and lateness > DOWNTIME:
         return f"not caught up: catchUp is none; {late}"
-    if lateness > job.starting_deadline:
-        return f"{late}; the starting deadline is {format_duration(job.starting_deadline)}"
+    if reason := expired(job, lateness):
+        return reason
     if job.catch_up == "latest" and lateness > DOWNTIME and newest is not None and slot < newest:
         return f"superseded by the catch-up of {stamp(newest)}"
     return ""
+
+
+def expired(job: Job, lateness: timedelta) -> str:
+    """Why a slot may not start any more that is so late, jitter not counted; empty where it still may."""
+    if lateness <= job.starting_deadline:
+        return ""
+    return f"{_whole(lateness)} late; the starting deadline is {format_duration(job.starting_deadline)}"
 
 
 def _whole(duration: timedelta) -> str:

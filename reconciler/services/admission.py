@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from reconciler.core.arrears import Fate
+from reconciler.core.arrears import Fate, expired
 from reconciler.core.model import Cause, Job, JobKey, Outcome, Run, Stop, StopKind, StoredJob
 from reconciler.core.runs import claim_of, ended
 from reconciler.core.stops import said
@@ -24,7 +24,6 @@ from reconciler.services.jitter import Delay, Delayed, Jitter
 from reconciler.services.journal import Journal
 from reconciler.services.names import Names, Renaming
 from reconciler.services.roster import Recent, Roster
-from schemas.base import format_duration
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)  # slots are whole ones
@@ -125,7 +124,7 @@ class Admission:
         slot, now = upstream.finished_at, self._clock.now()
         if slot is None or stored.job.suspend or self._is_put_off(slot, slot, now, Cause.AFTER):
             return
-        delay = self._delay(stored) if stored.job.jitter else timedelta(0)
+        delay = self._delay(stored)
         due = Delayed(stored.key, slot, slot + delay, Cause.AFTER, upstream)
         stop = self._stopped(stored.key, slot)
         if delay and stop is None and due.due > now:
@@ -162,7 +161,14 @@ class Admission:
 
     @staticmethod
     def _delay(stored: StoredJob) -> timedelta:
-        return spread(stored.job.jitter, stored.job.derived_from or str(stored.key))
+        job = stored.job
+        return spread(job.jitter, job.derived_from or str(stored.key)) if job.jitter else timedelta(0)
+
+    @staticmethod
+    def _underway(run: Run, stored: StoredJob, due: datetime) -> Underway:
+        underway = Underway(run, stored, stored.job.request, due + stored.job.starting_deadline)
+        underway.due = due
+        return underway
 
     def _claim(
         self, stored: StoredJob, slot: datetime, cause: Cause, now: datetime, upstream: Run | None = None
@@ -177,14 +183,11 @@ class Admission:
         run = self._claim(stored, due.slot, due.cause, now, due.upstream)
         if run is None:
             return None
-        underway = Underway(run, stored, job.request, due.due + job.starting_deadline)
-        underway.due = due.due
+        underway = self._underway(run, stored, due.due)
         if stop is not None:
             underway.run = ended(run, Outcome.SKIPPED, said(stop), now)
         elif verdict(due.due, now, job.starting_deadline) is Verdict.MISSED:
-            lateness = format_duration(timedelta(seconds=(now - due.due) // timedelta(seconds=1)))
-            reason = f"{lateness} late; the starting deadline is {format_duration(job.starting_deadline)}"
-            underway.run = ended(run, Outcome.MISSED, reason, now)
+            underway.run = ended(run, Outcome.MISSED, expired(job, now - due.due), now)
         elif self.closing:
             underway.run = ended(run, Outcome.MISSED, STOPPED, now)
         else:
@@ -249,8 +252,7 @@ class Admission:
 
     def settle(self, stored: StoredJob, fates: Iterable[Fate]) -> None:
         """Give owed slots of a job the outcome that was decided for them, or set out to."""
-        now, job = self._clock.now(), stored.job
-        delay = self._delay(stored) if job.jitter else timedelta(0)
+        now, delay = self._clock.now(), self._delay(stored)
         queued: list[datetime] = []
         settled: list[Underway] = []
         for fate in fates:
@@ -297,11 +299,13 @@ class Admission:
         run = self._claim(stored, slot, Cause.SCHEDULE, now)
         if run is None:
             return
-        underway = Underway(run, stored, stored.job.request, now + stored.job.starting_deadline)
+        underway = self._underway(run, stored, slot + self._delay(stored))
         underway.is_late = True
         stop = self._stopped(stored.key, now)
         if stop is not None and stop.kind is not StopKind.EXCLUDED:  # somebody wants no calls now
             underway.run = ended(run, Outcome.SKIPPED, said(stop), now)
+        elif reason := expired(stored.job, now - underway.due):  # it was not when it was looked for, and has waited
+            underway.run = ended(run, Outcome.MISSED, reason, now)
         else:
             self._roster.add(underway)
         self.claims.extend([underway])

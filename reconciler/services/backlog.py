@@ -1,6 +1,6 @@
 """Slots that are caught up one after the other: those of a job wait here for each other.
 
-They wait for as long as it takes: their starting deadline was looked at when they were taken on.
+They wait for as long as it takes, oldest first; whoever takes one looks at its starting deadline again.
 Forbidden here: deciding whether a slot is caught up, and what becomes of it.
 """
 

@@ -9,9 +9,9 @@ Forbidden here: what follows from a claim.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from reconciler.core.arrears import overtaken
+from reconciler.core.arrears import expired, overtaken
 from reconciler.core.model import Cause, Outcome, Run
 from reconciler.core.runs import ended
 from reconciler.errors import DeposedError, StoreUnavailableError
@@ -196,11 +196,16 @@ class Claims:
         if self.closing:
             underway.run = ended(underway.run, Outcome.MISSED, STOPPED, now)
         elif now > underway.expires:
-            deadline = format_duration(underway.job.starting_deadline)
-            reason = f"the store was away for longer than the starting deadline of {deadline}"
-            underway.run = ended(underway.run, Outcome.MISSED, reason, now)
+            underway.run = ended(underway.run, Outcome.MISSED, self._too_late(underway, now), now)
         elif self._was_held_up(underway) and (reason := overtaken(underway.job, underway.due, now)):
             underway.run = ended(underway.run, Outcome.MISSED, reason, now)
+
+    @staticmethod
+    def _too_late(underway: Underway, now: datetime) -> str:
+        if underway.is_late:  # the store is not to blame for most of it
+            return expired(underway.job, now - underway.due)
+        deadline = format_duration(underway.job.starting_deadline)
+        return f"the store was away for longer than the starting deadline of {deadline}"
 
     def _was_held_up(self, underway: Underway) -> bool:
         """Whether it came at its slot and was not claimed; what is caught up has been judged before."""

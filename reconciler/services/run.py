@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from reconciler.core.arrears import Fate
+from reconciler.core.arrears import Fate, expired
 from reconciler.core.model import Attempt, Cause, JobKey, Outcome, Overrides, Run, Stop, StoredJob
 from reconciler.core.redaction import Redactor
 from reconciler.core.runs import ended
@@ -308,6 +308,8 @@ class Runner:
     def _lapse(self, underway: Underway, held: str) -> None:
         """It has waited for its turn for too long."""
         reason = f"waited for longer than its starting deadline: {held}"
+        if underway.is_late:
+            reason = f"{expired(underway.job, self._clock.now() - underway.due)}; it waited for its turn: {held}"
         self._end(underway, Ending(Outcome.MISSED, reason))
 
     def _replace_others(self, newer: Underway) -> None:

@@ -20,7 +20,6 @@ SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 DOWNTIME = timedelta(seconds=10)  # later than this, catchUp decides
 GRACE = timedelta(seconds=2)  # around an edit a slot may follow what was before it or what comes after it
 HEARD = timedelta(seconds=3)  # within this a pause or a window is known to whoever leads
-QUEUED = timedelta(minutes=5)  # what is caught up waits for the run before it
 MARKED = timedelta(seconds=25)  # the mark waits for jitter
 MOST_RECORDS = 100
 
@@ -224,8 +223,7 @@ class Promises:
             slack = 2 * GRACE + 4 * self.world.most_latency
             if lateness > DOWNTIME + slack and catch_up == {"none"} and what == "claimed":
                 yield f"it was {what} {lateness} late, though catchUp is none"
-            waits = QUEUED if lateness > DOWNTIME else slack
-            if lateness > deadline + waits and "all" not in catch_up:
+            if lateness > deadline + slack:
                 yield f"it was {what} {lateness} late; the deadline is {deadline}"
         yield from self._superseded(run, declared)
         stop = self._surely_stopped(run)

@@ -13,6 +13,7 @@ import pytest
 from reconciler.core import runs
 from reconciler.core.model import Cause, JobKey, Outcome, Pause, Schedule
 from reconciler.core.stops import Stoppages
+from reconciler.core.timetable import spread
 from reconciler.errors import StoreUnavailableError
 from tests.fakes import START, FakeClock, Gate, settle, stored_job
 from tests.unit.services.leaders import KEY, NAME, Leader
@@ -57,18 +58,66 @@ class TestPolicies:
             await settle()
         assert await house.outcomes() == [(slot, "succeeded") for slot in minutes(1, 2, 3)]
 
-    async def test_what_waits_for_its_predecessors_is_not_killed_by_the_deadline(self):
-        gate = Gate()
+    async def test_the_starting_deadline_counts_from_the_slot_also_for_what_waits_for_its_predecessors(self):
+        gates = [Gate(), Gate(), Gate()]
         house = Leader(
             job(catch_up="all", starting_deadline=5 * MINUTE),
-            script=[gate, Gate()],
-            clock=FakeClock(START + 2 * MINUTE + 20 * SECOND),
+            script=gates,
+            clock=FakeClock(START + 3 * MINUTE + 20 * SECOND),
         )
         await house.look(START)
-        await house.clock.advance(HOUR)
-        gate.open()
+        await house.clock.advance(3 * MINUTE + 40 * SECOND)
+        gates[0].open()
         await settle()
+        assert len(house.caller.requests) == 2, "the second is five minutes late, to the second"
+        await house.clock.advance(2 * MINUTE)
+        gates[1].open()
+        assert await house.outcomes() == list(zip(minutes(1, 2, 3), ["succeeded", "succeeded", "missed"], strict=True))
+        assert house.told[-1].reason == "6m late; the starting deadline is 5m"
         assert len(house.caller.requests) == 2
+
+    async def test_also_for_what_waits_for_a_place(self):
+        target = Gate()
+        house = Leader(
+            job(catch_up="all", starting_deadline=5 * MINUTE, max_concurrency=1),
+            job("billing/slow", schedule=Schedule(declared="0 0 * * *", cron="0 0 * * *"), max_concurrency=1),
+            script=[target],
+            clock=FakeClock(START + MINUTE + 20 * SECOND),
+        )
+        await house.due("billing/slow")
+        await house.look(START)
+        found = [run for run in await house.record(advance=4 * MINUTE) if run.key == KEY and run.slot > START]
+        assert [run.outcome for run in found] == [Outcome.RUNNING]
+        (run,) = [run for run in await house.record(advance=2 * MINUTE) if run.slot == START + MINUTE]
+        assert (run.outcome, run.reason) == (
+            Outcome.MISSED,
+            "5m1s late; the starting deadline is 5m; it waited for its turn: limits.concurrency is 1",
+        )
+
+    @pytest.mark.parametrize("catch_up", ["latest", "all"])
+    async def test_what_is_within_its_deadline_when_it_is_looked_for_runs(self, catch_up):
+        late = 4 * MINUTE + 59 * SECOND
+        house = Leader(
+            job(
+                catch_up=catch_up,
+                starting_deadline=5 * MINUTE,
+                schedule=Schedule(declared="1 * * * *", cron="1 * * * *"),
+            ),
+            clock=FakeClock(START + MINUTE + late),
+        )
+        await house.look(START)
+        assert await house.outcomes() == [(START + MINUTE, "succeeded")]
+
+    async def test_a_jobs_jitter_comes_on_top(self):
+        jitter = 10 * MINUTE
+        delay = spread(jitter, NAME)
+        schedule = Schedule(declared="1 * * * *", cron="1 * * * *")
+        stored = job(catch_up="all", starting_deadline=MINUTE, schedule=schedule, jitter=jitter)
+        house = Leader(stored, clock=FakeClock(START + MINUTE + delay + 59 * SECOND))
+        house.runner.elsewhere({KEY: "x"})
+        await house.look(START)
+        house.runner.elsewhere({})
+        assert await house.outcomes() == [(START + MINUTE, "succeeded")]
 
     async def test_a_slot_of_the_last_seconds_runs_as_always(self):
         house = Leader(job(catch_up="none"), clock=FakeClock(START + MINUTE + 5 * SECOND))
