@@ -47,7 +47,8 @@ async def sync_once(settings: Settings, *, allow_prune: str) -> tuple[SyncReport
     async with wiring.opened(settings.store) as store:
         options = wiring.sync_options(settings, allow_prune, exact=True)
         done: list[Act] = []
-        reconciliation = Reconciliation(wiring.open_source(settings), store, ApsClock(), options, on_act=done.append)
+        source = wiring.open_source(settings)
+        reconciliation = Reconciliation(source, store, ApsClock(), options, on_act=done.append, redactor=REDACTOR)
         try:
             report = await reconciliation.sync()
         finally:  # what was removed was removed, whatever comes after it

@@ -88,7 +88,13 @@ class Engine:
         authenticating = authentication(self._values, self._credentials, self._clock)
         self._acts = Acts(store, self._clock, REDACTOR, tell=self._telling.act)
         self._reconciliation = Reconciliation(
-            self._source, store, self._clock, options, term=self._writing_term, on_act=self._acts.note
+            self._source,
+            store,
+            self._clock,
+            options,
+            term=self._writing_term,
+            on_act=self._acts.note,
+            redactor=REDACTOR,
         )
         listen = format_listen(*listening.getsockname()[:2])
         self._process = wiring.process_of("run", self._clock.now(), source=self._source.name, listen=listen)
@@ -192,6 +198,7 @@ class Engine:
             acts=self._acts,
             door=admitting.door(self._settings),
             settings=self._settings.shown(),
+            redactor=REDACTOR,
             hook_secret=self._settings.hook_secret,
             wake=self._wake.set,
             concerns=self._source.concerns,

@@ -15,7 +15,7 @@ from reconciler.core.auth import plain_fields
 from reconciler.core.calendars import content
 from reconciler.core.instants import stamp
 from reconciler.core.model import AccessToken, Auth, FreezeWindow, Job, JobKey, Problem, Schedule, SecretUse
-from reconciler.core.redaction import MASK, is_secret_name, masked_url
+from reconciler.core.redaction import MASK, is_secret_name, masked_body, masked_url
 from schemas.base import format_duration, format_rate
 
 # What a schedule comes to, where the manifest says it in other words (``H H * * *``, ``weekly on SUN at 09:45``).
@@ -204,6 +204,8 @@ def _masked(name: str, value: str | None) -> str | None:
         return value
     if name in ("request", "auth request"):
         return masked_url(value)
+    if name in ("body", "auth body"):
+        return masked_body(value)
     where, _, header = name.removeprefix("auth ").partition(" ")
     return MASK if where == "header" and is_secret_name(header) else value
 

@@ -13,10 +13,13 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
-from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
+from dataclasses import replace
+from typing import Any, Final, NamedTuple, TypeVar
+from urllib.parse import quote, quote_plus, unquote_plus, urlsplit, urlunsplit
 
 from reconciler.core.visible import visible, visible_line
+
+T = TypeVar("T", bound=Any)  # a frozen dataclass
 
 MASK: Final = "***"
 SHORTEST: Final = 6  # characters
@@ -31,6 +34,7 @@ _NAMES: Final = re.compile(
     r"token|secret|passw|passphrase|pwd|apikey|authorization|cookie|signature|credential|jwt|csrf|xsrf|saml|session"
 )
 _WORDS: Final = frozenset({"auth", "key", "sig", "sid"})
+_FORM: Final = re.compile(r"[^=&\s]+=[^&\s]*(?:&[^=&\s]+=[^&\s]*)*")
 _HARMLESS: Final = frozenset({"idempotency-key"})
 
 
@@ -123,6 +127,21 @@ class Redactor:
             return [self.masked_deep(each) for each in value]
         return self.masked(str(value))
 
+    def masked_fields(self, record: T, *names: str) -> T:
+        """A record with these fields masked: texts, and lists of texts or of records with fields of these names."""
+        if not self._forms:
+            return record
+        there = {name: getattr(record, name) for name in names if hasattr(record, name)}
+        changes = {name: self._masked_field(value, names) for name, value in there.items()}
+        return replace(record, **{name: value for name, value in changes.items() if value != there[name]})
+
+    def _masked_field(self, value: Any, names: tuple[str, ...]) -> Any:
+        if isinstance(value, tuple):
+            return tuple(self._masked_field(each, names) for each in value)
+        if isinstance(value, str):
+            return self.masked(value)
+        return value if value is None else self.masked_fields(value, *names)
+
 
 def _length_of(alike: _Alike, text: str, place: int) -> int:
     """How many characters at this place belong to one of these forms; of the longest, also where it is cut off."""
@@ -196,6 +215,37 @@ def is_secret_name(name: str) -> bool:
     return _NAMES.search(plain) is not None or any(word.lower() in _WORDS for word in _WORD.findall(name))
 
 
+def masked_body(body: str | None) -> str | None:
+    """A body as it is shown: in JSON and in forms, the values of fields that usually hold credentials are masked."""
+    if not body:
+        return body
+    try:
+        tree = json.loads(body)
+        masked = _masked_tree(tree)
+    except ValueError:
+        return "&".join(map(_masked_pair, body.split("&"))) if _FORM.fullmatch(body) else body
+    except RecursionError:  # what cannot be looked at is not shown
+        return MASK
+    return body if masked == tree else json.dumps(masked, ensure_ascii=False, separators=(",", ":"))
+
+
+def _masked_tree(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {
+            name: _masked_leaf(value) if is_secret_name(name) else _masked_tree(value) for name, value in tree.items()
+        }
+    return [_masked_tree(each) for each in tree] if isinstance(tree, list) else tree
+
+
+def _masked_leaf(value: Any) -> Any:
+    """What stands under such a name: texts and numbers, also in lists and mappings; nothing and flags tell nothing."""
+    if isinstance(value, dict):
+        return {name: _masked_leaf(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_masked_leaf(each) for each in value]
+    return value if value is None or isinstance(value, bool) or value == "" else MASK
+
+
 def masked_url(url: str) -> str:
     """A URL as it is shown: the values of parameters that usually hold credentials are masked."""
     if "?" not in url:
@@ -206,4 +256,4 @@ def masked_url(url: str) -> str:
 
 def _masked_pair(pair: str) -> str:
     name, equals, value = pair.partition("=")
-    return f"{name}={MASK}" if equals and value and is_secret_name(name) else pair
+    return f"{name}={MASK}" if equals and value and is_secret_name(unquote_plus(name)) else pair

@@ -8,11 +8,13 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 from reconciler.core.declared import ParsedFile
 from reconciler.core.desired import Desired, build
 from reconciler.core.manifests import parse
 from reconciler.core.model import Problem, Snapshot
+from reconciler.core.redaction import Redactor
 
 EMPTY = "there are no manifests here (*.yaml, *.yml)"
 OnFile = Callable[[int, int], None]
@@ -33,8 +35,12 @@ def without_collector() -> Iterator[None]:
 class Declarations:
     """The parsed files of the latest snapshot, and what they declare together."""
 
-    def __init__(self, source: str, environment: str | None = None) -> None:
-        """Name the source, for what is said of it as a whole, and the Environment whose patches are applied."""
+    def __init__(self, source: str, environment: str | None = None, redactor: Redactor | None = None) -> None:
+        """Name the source, for what is said of it as a whole, and the Environment whose patches are applied.
+
+        ``redactor`` masks what problems say.
+        """
+        self._redactor = Redactor() if redactor is None else redactor
         self._source = source
         self._environment = environment
         self._files: Mapping[str, str] = {}
@@ -66,10 +72,20 @@ class Declarations:
                 parsed[name] = self._parsed[name] if known else parse(name, snapshot.texts[name])
                 if on_file is not None:
                     on_file(done, len(snapshot.files))
-            desired = build(parsed, self._desired, self._environment, self._source)
+            desired = self._masked(build(parsed, self._desired, self._environment, self._source))
         self._files, self._parsed, self._desired = snapshot.files, parsed, desired
         self.unread, self.revision, self.parsed = snapshot.problems, snapshot.revision, len(snapshot.texts)
         return desired
+
+    def _masked(self, desired: Desired) -> Desired:
+        """A manifest may hold by mistake what somewhere else is a secret's value; problems are stored and shown."""
+        if not (self._redactor.knows_any and desired.problems):
+            return desired
+        held = {name: tuple(map(self._plain, problems)) for name, problems in desired.held.items()}
+        return replace(desired, problems=tuple(map(self._plain, desired.problems)), held=held)
+
+    def _plain(self, problem: Problem) -> Problem:
+        return self._redactor.masked_fields(problem, "field", "message")
 
     @property
     def problems(self) -> tuple[Problem, ...]:

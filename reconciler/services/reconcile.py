@@ -32,6 +32,7 @@ from reconciler.core.model import (
 )
 from reconciler.core.plan import Action, Plan, held_text
 from reconciler.core.plan_text import kept_texts
+from reconciler.core.redaction import Redactor
 from reconciler.core.token_changes import notes
 from reconciler.errors import SourceError, UnsafePlanError
 from reconciler.ports import Clock, Source, Store
@@ -41,6 +42,7 @@ from reconciler.services.state import State, Writing
 
 JOB = "job"
 _INLINE_FILES = 50  # up to so many new files are parsed on the event loop itself: a few milliseconds
+_TOLD = ("problems", "kept_reasons", "error", "notes", "drift", "found", "declared")  # of a report and its drift
 log = logging.getLogger(__name__)
 
 
@@ -74,7 +76,7 @@ class SyncOptions:
 class Reconciliation:
     """Syncs a source into a store and a clock; remembers what is stored so that a sync costs what has changed."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts, each named
         self,
         source: Source,
         store: Store,
@@ -83,17 +85,19 @@ class Reconciliation:
         *,
         term: Callable[[], int | None] = lambda: None,
         on_act: Callable[[Act], None] = lambda _act: None,
+        redactor: Redactor | None = None,
     ) -> None:
         """Name the parts; ``term`` is what every write carries, and raises ``DeposedError`` where nobody may write.
 
-        ``on_act`` hears of removals that were written, and who has allowed them.
+        ``on_act`` hears of removals that were written, and who has allowed them; ``redactor`` masks what is reported.
         """
         self._source = source
         self._clock = clock
         self._term = term
         self._on_act = on_act
         self._options = options or SyncOptions()
-        self._declarations = Declarations(source.name, self._options.environment)
+        self._redactor = Redactor() if redactor is None else redactor
+        self._declarations = Declarations(source.name, self._options.environment, self._redactor)
         self._state = State(store)
         self._reading = asyncio.Lock()  # of the source; held while it is slow, so that what is stored can be followed
         self._lock = asyncio.Lock()  # of what is remembered
@@ -455,6 +459,7 @@ class Reconciliation:
 
     async def _record(self, report: SyncReport) -> SyncReport:
         self.checked_at = report.started_at
+        report = self._redactor.masked_fields(report, *_TOLD)
         await self._state.record(report)
         return report
 

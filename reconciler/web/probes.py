@@ -32,7 +32,7 @@ async def read_health() -> Alive:
 @router.get("/readyz", tags=["process"], summary="Ready", responses=answers({"status": "ok"}, *ANYWHERE, "not-ready"))
 async def read_readiness(state: State, request: Request) -> Response:
     """200 once calls are made on time; 503 with all reasons why not."""
-    reasons = tuple(await state.readiness())
+    reasons = tuple(map(state.redactor.masked, await state.readiness()))
     if reasons and not state.access.is_open():
         reasons = ("why is told to whoever may read, at /api/v1/status",)
     if reasons:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -160,11 +160,26 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(OverridesError, _not_sendable)
 
 
+def masked(request: Request, refusal: Refusal) -> Refusal:
+    """Without values of secrets: names, and errors of what lies behind, come from outside."""
+    redactor = request.app.state.web.redactor
+    errors = refusal.errors and tuple(
+        Reason(field=redactor.masked(each.field), message=redactor.masked(each.message)) for each in refusal.errors
+    )
+    return replace(refusal, detail=redactor.masked(refusal.detail), errors=errors)
+
+
+def _told(code: str, request: Request, error: Exception) -> Response:
+    refusal = masked(request, Refusal(code=code, detail=str(error)))
+    return problem(code, refusal.detail, path=request.scope["path"])
+
+
 async def _refused(request: Request, error: Exception) -> Response:
     error = cast("StarletteHTTPException", error)
     path = request.scope["path"]
     refusal: Any = error.detail
     if isinstance(refusal, Refusal):
+        refusal = masked(request, refusal)
         return problem(refusal.code, refusal.detail, path=path, errors=refusal.errors, headers=error.headers)
     if error.status_code == 405:  # noqa: PLR2004 - HTTP's own number
         detail = f"{request.method} is not possible here."
@@ -176,7 +191,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
     found = cast("RequestValidationError", error).errors()
     errors = [{**one, "loc": one["loc"][1:]} for one in found]  # without the word "query"
     reasons = reasons_of(errors, _parameters(request), what="parameter")
-    return problem("invalid-request", _detail(reasons), path=request.scope["path"], errors=reasons)
+    refusal = masked(request, Refusal(code="invalid-request", detail=_detail(reasons), errors=reasons))
+    return problem(refusal.code, refusal.detail, path=request.scope["path"], errors=refusal.errors)
 
 
 def _parameters(request: Request) -> set[str]:
@@ -192,12 +208,12 @@ async def _store_away(request: Request, _error: Exception) -> Response:
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
-    return problem("job-not-found", str(error), path=request.scope["path"])
+    return _told("job-not-found", request, error)
 
 
 async def _conflict(request: Request, error: Exception) -> Response:
-    return problem("idempotency-conflict", str(error), path=request.scope["path"])
+    return _told("idempotency-conflict", request, error)
 
 
 async def _not_sendable(request: Request, error: Exception) -> Response:
-    return problem("invalid-overrides", str(error), path=request.scope["path"])
+    return _told("invalid-overrides", request, error)

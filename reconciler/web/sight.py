@@ -28,7 +28,7 @@ from reconciler.core.model import (
     SyncReport,
     Tally,
 )
-from reconciler.core.redaction import MASK, is_secret_name
+from reconciler.core.redaction import MASK, is_secret_name, masked_body
 from reconciler.core.shapes import DriftView, JobView, RequestView, SyncView
 from reconciler.core.windows import matches
 from reconciler.web.access import Admin, Viewer
@@ -154,7 +154,7 @@ class Sight:
         if not self.sees_configuration:
             return view.model_copy(update={"url": _without_query(view.url)})
         headers = {name: MASK if is_secret_name(name) else value for name, value in request.headers.items()}
-        shown = RequestView(headers=headers, body=request.body)
+        shown = RequestView(headers=headers, body=masked_body(request.body))
         return view.model_copy(update={"request": shown})
 
 

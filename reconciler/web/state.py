@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from pydantic import SecretStr
 
 from reconciler.core.model import ApplicationState, JobKey, Overrides, Run, StoredJob
+from reconciler.core.redaction import Redactor
 from reconciler.ports import ActLog, Store
 from reconciler.web.access import Access
 from reconciler.web.door import Door
@@ -69,6 +70,7 @@ class WebState:
         replays: the deliveries that have woken the source.
         triggers: how often each source may trigger.
         deliveries: how often each source may say that something was pushed.
+        redactor: masks what problem documents say.
     """
 
     store: Store
@@ -90,6 +92,7 @@ class WebState:
     replays: Replays = field(default_factory=Replays)
     triggers: Allowance = field(default_factory=lambda: Allowance(TRIGGERS))
     deliveries: Allowance = field(default_factory=lambda: Allowance(DELIVERIES))
+    redactor: Redactor = field(default_factory=Redactor)
 
 
 async def _state(request: Request) -> WebState:

@@ -6,15 +6,19 @@ import base64
 import html
 import json
 import time
+from datetime import UTC, datetime
 from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.core import redaction
+from reconciler.core.model import Drift, JobKey, SyncReport
 from reconciler.core.redaction import MASK, SHORTEST, Redactor, forms, is_secret_name, masked_url
 from reconciler.core.runs import EXCERPT_BYTES, excerpt
 
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 VALUE = "s3cr3t/+\"<&' ü-value"
 
 
@@ -49,6 +53,50 @@ WRITTEN = {
 @pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
 def test_a_value_is_masked_however_it_is_written(written):
     assert knowing(VALUE).masked(f"before {written} after {written}") == f"before {MASK} after {MASK}"
+
+
+QUOTED = "a:b/c+d=e;f@x y"
+UNUSUAL = {
+    "URL as some clients quote it": "a:b/c%2Bd%3De%3Bf@x%20y",
+    "form with a plus": "a:b/c%2Bd=e%3bf@x+y",
+    "JSON of .NET": "a:b/c\\u002Bd=e;f@x y",
+    "JSON in small letters": "a:b/c\\u002bd=e;f@x y",
+    "HTML of Go": "a:b/c&#43;d=e;f@x y",
+    "HTML of Mustache": "a:b&#x2F;c+d&#x3D;e;f@x y",
+    "JSON in JSON in JSON": "a:b\\\\\\/c\\\\u002Bd=e;f@x y",
+    "URL in URL": quote(quote("a:b/c+d=e;f@x y", safe=""), safe=""),
+    "URL in JSON in HTML": html.escape(json.dumps("a:b/c%2Bd%3De%3Bf@x%20y")[1:-1]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("written", UNUSUAL.values(), ids=UNUSUAL)
+def test_a_value_is_masked_in_notations_that_nobody_lists(written):
+    assert knowing(QUOTED).masked(f"GET /?k={written} failed") == f"GET /?k={MASK} failed"
+
+
+@pytest.mark.parametrize("separator", ["\n", "\r\n", "\\n"])
+def test_base64_in_lines_is_masked_whole(separator):
+    value = "not-random, " * 12
+    encoded = base64.b64encode(value.encode()).decode()
+    lines = separator.join(encoded[at : at + 76] for at in range(0, len(encoded), 76))
+    assert knowing(value).masked(f"before {lines} after") == f"before {MASK} after"
+
+
+@given(
+    value=st.text(alphabet="aB1:/+=;@ '\"<&\\ü", min_size=6, max_size=20).filter(lambda text: "  " not in text),
+    notations=st.lists(st.sampled_from(["URL", "JSON", "HTML"]), max_size=3),
+)
+def test_no_value_is_left_however_deep_it_is_escaped(value, notations):
+    written = value
+    for notation in notations:
+        written = {"URL": lambda one: quote(one, safe=":@"), "JSON": lambda one: json.dumps(one)[1:-1],
+                   "HTML": html.escape}[notation](written)  # fmt: skip
+    assert MASK in knowing(value).masked(f"- {written} -")
+
+
+def test_what_is_masked_in_two_notations_overlaps_in_one_mask():
+    redactor = knowing("abc/defghi", "ghi+jklmno")
+    assert redactor.masked("abc%2Fdefghi%2Bjklmno") == MASK
 
 
 @pytest.mark.parametrize("user", ["", "a", "ab", "abc", "user:", "someone:"])
@@ -175,7 +223,7 @@ def test_a_url_is_shown_without_usual_credentials(url, shown):
 def test_a_random_piece_is_masked_however_its_surroundings_are_written(piece):
     redactor = Redactor()
     redactor.learn(f'pass/"{piece}')
-    assert redactor.masked(f"pass%252F%2522{piece}!") == "pass%252F%2522***!"
+    assert redactor.masked(f"pass=2F=22{piece}!") == "pass=2F=22***!"
 
 
 @pytest.mark.parametrize("piece", ["nightly-invoices-of-billing", "internationalisation", "2026112118150000"])
@@ -183,3 +231,40 @@ def test_words_and_numbers_within_a_value_are_no_secrets_by_themselves(piece):
     redactor = Redactor()
     redactor.learn(f'pass/"{piece}')
     assert redactor.masked(f"it says {piece} here") == f"it says {piece} here"
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ('{"user": "me", "password": "hunter22"}', '{"user":"me","password":"***"}'),
+        (
+            '{"a": [{"client_secret": "x", "apiKey": 7, "n": 1}]}',
+            '{"a":[{"client_secret":"***","apiKey":"***","n":1}]}',
+        ),
+        ('{"token": {"value": ["x", null, true, ""]}}', '{"token":{"value":["***",null,true,""]}}'),
+        (
+            "grant_type=password&client_secret=x&pass%77ord=y&token=",
+            "grant_type=password&client_secret=***&pass%77ord=***&token=",
+        ),
+        ('{"dryRun": false}', '{"dryRun": false}'),
+        ("password: not a form, and no JSON", "password: not a form, and no JSON"),
+        ("[" * 100_000, MASK),
+        ("", ""),
+        (None, None),
+    ],
+    ids=["json", "within", "below", "form", "nothing-in-it", "text", "too-deep", "empty", "none"],
+)
+def test_in_bodies_fields_that_usually_hold_credentials_are_masked(body, shown):
+    assert redaction.masked_body(body) == shown
+
+
+def test_of_a_record_the_named_fields_are_masked_also_within():
+    found = Drift(key=JobKey("a", "b"), where="store", found=f"x {VALUE}", declared=None)
+    report = SyncReport(
+        id="1", source=VALUE, revision="r", result="failed", started_at=NOW, duration_ms=1.0,
+        error=f"no {VALUE}", problems=(f"1:1: {VALUE}", "2:2: other"), drift=(found,),
+    )  # fmt: skip
+    masked = knowing(VALUE).masked_fields(report, "error", "problems", "drift", "found", "declared")
+    assert (masked.error, masked.problems) == (f"no {MASK}", (f"1:1: {MASK}", "2:2: other"))
+    assert (masked.drift[0].found, masked.drift[0].declared, masked.source) == (f"x {MASK}", None, VALUE)
+    assert Redactor().masked_fields(report, "error") is report

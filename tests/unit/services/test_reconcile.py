@@ -8,7 +8,8 @@ import pytest
 
 from reconciler.core.inherit import digest
 from reconciler.core.model import Commit, Drift, JobKey, Problem, Snapshot
-from reconciler.errors import SourceUnavailableError, StoreUnavailableError, UnsafePlanError
+from reconciler.core.redaction import Redactor
+from reconciler.errors import SourceError, SourceUnavailableError, StoreUnavailableError, UnsafePlanError
 from reconciler.services.reconcile import Reconciliation, SyncOptions
 from tests.fakes import START, FakeClock, MemoryStore, stored_job
 from tests.unit.core.test_plan import application
@@ -510,3 +511,23 @@ async def test_another_processs_sync_is_noticed(source, store, clock, reconcilia
     assert await reconciliation.is_behind()
     await reconciliation.sync()
     assert reconciliation.job(JobKey("b", "new")) is not None
+
+
+async def test_values_of_secrets_are_masked_in_what_is_stored_of_problems(store, clock):
+    redactor = Redactor()
+    redactor.learn("sentinel-0123456789")
+    source = FakeSource(a=application("a", "one"), b="kind: sentinel-0123456789\nmetadata: {name: b}\n")
+    source.notes = ("told by a server: sentinel-0123456789",)
+    report = await Reconciliation(source, store, clock, redactor=redactor).sync()
+    assert any("***" in problem for problem in report.problems)
+    assert any("***" in note for note in report.notes)
+    stored = f"{store.reports} {store.stored_applications} {store.stored_jobs}"
+    assert "sentinel-0123456789" not in f"{report} {stored}"
+
+
+async def test_values_of_secrets_are_masked_where_a_source_cannot_be_read(source, store, clock):
+    redactor = Redactor()
+    redactor.learn("sentinel-0123456789")
+    source.error = SourceError("https://me:sentinel-0123456789@git.example.com said no")
+    report = await Reconciliation(source, store, clock, redactor=redactor).sync()
+    assert report.error == "https://me:***@git.example.com said no"

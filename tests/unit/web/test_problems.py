@@ -1,5 +1,9 @@
+import json
+from dataclasses import replace
+
 import pytest
 
+from reconciler.core.redaction import Redactor
 from reconciler.web.problems import CODES
 from tests.unit.web.conftest import run_id
 
@@ -40,3 +44,34 @@ async def test_the_instance_is_an_address_whatever_was_sent(world):
 async def test_a_host_that_cannot_be_is_no_bug(world, host):
     answer = await world.client.get("/api/v1/runs?limit=0", headers={"Host": host.encode("latin-1")})
     assert (answer.status_code, answer.json()["code"]) == (421, "host-not-allowed")
+
+
+SENTINEL = "sentinel-0123456789"
+
+
+@pytest.fixture
+def knowing(world):
+    redactor = Redactor()
+    redactor.learn(SENTINEL)
+    world.app.state.web = replace(world.state, redactor=redactor)
+    yield world
+    world.app.state.web = world.state
+
+
+@pytest.mark.parametrize(
+    "path",
+    [f"/api/v1/cronjobs/billing/{SENTINEL}", f"/api/v1/runs?{SENTINEL}=1", f"/api/v1/runs?status={SENTINEL}"],
+    ids=["job", "parameter", "value"],
+)
+async def test_no_problem_document_says_the_value_of_a_secret(knowing, path):
+    answer = await knowing.client.get(path)
+    document = answer.json()
+    assert answer.status_code in (400, 404)
+    assert SENTINEL not in json.dumps([document["detail"], document.get("errors")])
+
+
+async def test_nor_does_the_reason_why_it_is_not_ready(knowing):
+    knowing.reasons.append(f"the source said {SENTINEL}")
+    document = (await knowing.client.get("/readyz")).json()
+    assert document["reasons"] == ["the source said ***"]
+    assert SENTINEL not in document["detail"]
