@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from reconciler.adapters.caller import HttpCaller
 from reconciler.adapters.clock import ApsClock
-from reconciler.app import authenticating, wiring
+from reconciler.app import admitting, authenticating, wiring
 from reconciler.app.masking import REDACTOR
 from reconciler.core.acts import COMMAND_LINE, Act, triggered
 from reconciler.core.desired import Desired
@@ -130,7 +130,17 @@ async def _check_source(settings: Settings) -> list[Finding]:
     counts = ((len(snapshot.files), "file"), (len(desired.jobs), "job"), (len(problems), "problem"))
     text = f"{source.name}: {', '.join(plural(count, noun) for count, noun in counts)}"
     text = f"{text}; see `reconciler validate`" if problems else text
-    return [Finding(what="source", good=not problems, text=text), *await _check_secrets(settings, desired)]
+    return [
+        Finding(what="source", good=not problems, text=text),
+        *await _check_secrets(settings, desired),
+        *_check_access(settings, desired),
+    ]
+
+
+def _check_access(settings: Settings, desired: Desired) -> list[Finding]:
+    """Whether ``run`` would refuse the address, because nobody has said who may read there."""
+    refused = admitting.refused_start(settings, desired.tokens.values())
+    return [Finding(what="access", good=False, text=refused)] if refused else []
 
 
 async def _check_secrets(settings: Settings, desired: Desired) -> list[Finding]:

@@ -67,6 +67,18 @@ def must_be_closed(settings: Settings, rules: AccessRules) -> None:
     Raises:
         SettingsError: saying what to do.
     """
-    named = rules.open_read or rules.claims or rules.trigger_token or rules.tokens()
-    if rules.reachable and not named:
+    if rules.reachable and not (rules.open_read or rules.claims or rules.trigger_token or rules.tokens()):
         raise SettingsError(NOBODY_MAY_READ.format(listen=settings.listen))
+
+
+def refused_start(settings: Settings, tokens: Collection[AccessToken]) -> str:
+    """Why ``run`` would refuse to start with these settings and declared tokens, in its words; empty if not."""
+    host, _ = parse_listen(settings.listen)
+    found = access_rules(settings, tokens=lambda: tokens, claims=None, host=host)
+    if settings.oidc_issuer is not None:
+        return ""
+    try:
+        must_be_closed(settings, found)
+    except SettingsError as error:
+        return str(error)
+    return ""

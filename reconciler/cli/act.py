@@ -202,6 +202,7 @@ def check(
     ref: RefOption = None,
     environment: EnvironmentOption = None,
     verify_signatures: SignersOption = None,
+    open_read: OpenReadOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Are settings, source, store and address usable? Exit 0, or 1 with what is not."""
@@ -216,6 +217,7 @@ def check(
             ref=ref,
             environment=environment,
             verify_signatures=verify_signatures,
+            open_read=open_read,
         )
     except ReconcilerError as error:
         findings += [acting.Finding(what="settings", good=False, text=text) for text in str(error).splitlines()]

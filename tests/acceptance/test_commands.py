@@ -204,6 +204,21 @@ def test_check_looks_at_everything(small_world):
     assert "RECONCILER_STOR sets nothing; did you mean RECONCILER_STORE?" in bad.out
 
 
+def test_check_says_in_the_words_of_run_that_an_address_is_open_to_everybody(small_world):
+    small_world.declare("shop", {"name": "stock"})
+    small_world.env["RECONCILER_LISTEN"] = "0.0.0.0:0"
+    checked = small_world.command("check", "--output", "json")
+    (access,) = (one for one in checked.json if one["what"] == "access")
+    assert (checked.code, access["good"]) == (1, False)
+    refused = small_world.command("run")
+    assert access["text"].startswith("--listen 0.0.0.0:0: others than this machine may come there")
+    assert access["text"] in refused.err
+    assert small_world.command("check", "--open-read").code == 0
+    small_world.env["RECONCILER_OIDC_ISSUER"] = "https://login.example.com"
+    small_world.env["RECONCILER_OIDC_AUDIENCE"] = "reconciler"
+    assert small_world.command("check").code == 0
+
+
 def test_check_says_that_there_is_no_store_yet_and_makes_none(small_world):
     small_world.declare("shop", {"name": "stock"})
     small_world.env["RECONCILER_LISTEN"] = "127.0.0.1:0"
