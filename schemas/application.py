@@ -31,7 +31,9 @@ class Limits(Strict):
         default=None, description="At most so many calls in flight at once."
     )
     rate: CallRate | None = Field(
-        default=None, description="At most so many calls in any span of this length: `100/1m`, `10/s`."
+        default=None,
+        description="At most so many calls in any span of this length: `100/1m`, `10/s`. Who begins to lead counts the "
+        "calls of the leader before; what is triggered on a standby is counted there alone.",
     )
 
 

@@ -131,10 +131,10 @@ class Arrears:
             self._looking, self._behind = since + MILLISECOND, None
             self._hold()
             try:
-                now = self._clock.now()
+                now, jobs = self._clock.now(), list(self._jobs())
+                await self._runner.learn_pace(jobs)
                 if since < now:
                     look = _Look(self._store, self._runner, Span(since, now))
-                    jobs = list(self._jobs())
                     await look.through(jobs, self._stopped)
                     await look.back(jobs, self._halted)
             except BaseException:

@@ -31,6 +31,7 @@ from reconciler.services.attempts import (
 )
 from reconciler.services.journal import Journal, Observer
 from reconciler.services.names import Names, Renaming
+from reconciler.services.pace import Pace
 from reconciler.services.roster import Roster
 from reconciler.services.triggers import Triggers
 from reconciler.services.turns import Turns
@@ -90,7 +91,8 @@ class Runner:
         self._owner = owner
         self._stopped = stopped
         self._term = term
-        self._turns = Turns(clock, max_in_flight)
+        self._turns = Turns(clock, max_in_flight, lambda: self._pace.is_unsure)
+        self._pace = Pace(store, clock, owner, lambda: term() is not None, self._turns.began)
         self._attempts = Attempts(
             caller, clock, self._turns, term, prepare=prepare, answered=answered, redactor=redactor
         )
@@ -204,7 +206,16 @@ class Runner:
 
     def lead_from(self, mark: datetime) -> None:
         """This process leads from now on; slots after ``mark`` may lack their record until ``hold`` says otherwise."""
+        self._pace.forget()
         self._admission.lead_from(mark)
+
+    async def learn_pace(self, jobs: Iterable[StoredJob]) -> None:
+        """Count, once after ``lead_from``, the calls that others have begun; until then no rate allows another one.
+
+        Raises:
+            StoreError: the store is away; to be asked again.
+        """
+        await self._pace.learn(jobs)
 
     def hold(self, slot: datetime | None) -> None:
         """Keep the mark before this slot, which may be without a record; ``None`` for no such slot."""

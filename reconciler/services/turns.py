@@ -2,7 +2,8 @@
 
 Applications take turns, whoever has most waiting. A call that has been in flight for longer than a second hands its
 place on (it stays bounded by its Application's limit and by the ceiling), so that a target that hangs delays the jobs
-of others by no more than that second. Who waits for longer than it may is told what held it.
+of others by no more than that second. Who waits for longer than it may is told what held it. A rate outlives the
+process that kept it: the calls that others began are counted once they are known, and until then nobody's turn comes.
 Forbidden here: knowing what is done with a turn.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from reconciler.core.model import Rate
@@ -22,6 +23,7 @@ PATIENCE = timedelta(seconds=1)
 CEILING = 10  # times max_in_flight: calls at once, the slow ones included
 _SWEEP = timedelta(seconds=1)  # how often it is looked who has waited for too long
 _SHORTEST = timedelta(milliseconds=1)
+_UNKNOWN = timedelta(milliseconds=100)  # until it is asked again whether earlier calls are known
 
 
 class Turn:
@@ -77,6 +79,11 @@ class _Lane:
             return timedelta(0)
         return max(self.starts[0] + self.rate.per - now, timedelta(0))
 
+    def began(self, starts: Iterable[timedelta], rate: Rate) -> None:
+        """These calls of it have begun, too."""
+        self.rate = rate
+        self.starts = deque(sorted([*self.starts, *starts]), maxlen=rate.calls)
+
 
 class Turns:
     """Hands out turns.
@@ -84,10 +91,12 @@ class Turns:
     Args:
         clock: for the second after which a call is slow, and for spans of time.
         max_in_flight: calls at once, the slow ones not counted; also what one Application may have at most.
+        is_unsure: whether calls may have begun elsewhere that are still to be told here.
     """
 
-    def __init__(self, clock: Clock, max_in_flight: int) -> None:
+    def __init__(self, clock: Clock, max_in_flight: int, is_unsure: Callable[[], bool] = lambda: False) -> None:
         self._clock = clock
+        self._is_unsure = is_unsure
         self._max = max_in_flight
         self._lanes: dict[str, _Lane] = {}
         self._ready: deque[_Lane] = deque()
@@ -121,9 +130,7 @@ class Turns:
             expires: from here on it is too late.
             lapse: called when that has come, with what held it, for people.
         """
-        lane = self._lanes.get(application)
-        if lane is None:
-            lane = self._lanes[application] = _Lane()
+        lane = self._lane(application)
         lane.limit(bound, self._max, rate)
         turn = Turn(lane, start, expires, lapse)
         lane.waiting.append(turn)
@@ -132,6 +139,16 @@ class Turns:
         if turn.state == "waiting" and lapse is not None and self._sweeping is None:
             self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
         return turn
+
+    def began(self, application: str, rate: Rate, starts: Iterable[timedelta]) -> None:
+        """Count calls that others have begun, by the steady clock; to be told before it is sure again."""
+        self._lane(application).began(starts, rate)
+
+    def _lane(self, application: str) -> _Lane:
+        lane = self._lanes.get(application)
+        if lane is None:
+            lane = self._lanes[application] = _Lane()
+        return lane
 
     def leave(self, turn: Turn) -> None:
         """Give the turn back, or give up waiting for it. May be called twice."""
@@ -157,13 +174,16 @@ class Turns:
             own = lane.declared is not None and lane.declared <= self._max
             lane.held = f"limits.concurrency is {lane.declared}" if own else self._full
             return
-        if lane.rate is not None and (delay := lane.until_allowed(self._clock.steady())):
+        if lane.rate is not None and (delay := self._until_allowed(lane)):
             lane.held = f"limits.rate is {format_rate(lane.rate)}"
             if lane.timer is None:
                 lane.timer = asyncio.get_running_loop().create_task(self._wait_for(lane, delay))
             return
         lane.listed = True
         self._ready.append(lane)
+
+    def _until_allowed(self, lane: _Lane) -> timedelta:
+        return _UNKNOWN if self._is_unsure() else lane.until_allowed(self._clock.steady())
 
     @property
     def _full(self) -> str:
