@@ -17,6 +17,7 @@ from reconciler.core.runs import call_headers, excerpt, judge, retry_delay, retr
 from reconciler.errors import ReconcilerError
 from reconciler.ports import Caller, Clock
 from reconciler.services.turns import Turn, Turns
+from schemas.base import format_duration
 
 INTERRUPTED = "interrupted by shutdown"
 STOPPED = "the reconciler stopped before it could start"
@@ -208,20 +209,24 @@ class Attempts:
             underway.note(reply, reason)
             shown = excerpt(reply.body, reply.content_type, self._redactor) if reply.body else ""
             is_stale = self._is_stale(underway, request, reply, outcome)
-            if is_stale and not is_renewed:
-                is_renewed, tried = True, tried - 1
-                underway.failure, underway.excerpt = reason, shown
-                if self.closing:
-                    return underway.interrupted(self._clock.now())
-                await self._queue_up(underway)
-                continue
+            is_renewal, is_renewed = is_stale and not is_renewed, is_stale or is_renewed
             again = outcome is Outcome.FAILED and tried <= job.retry.limit
-            if not again or not retryable(reply, job.expect, job.delivery):
+            if is_renewal:
+                tried -= 1
+            elif not again or not retryable(reply, job.expect, job.delivery):
                 return Ending(outcome, reason, shown)
             underway.failure, underway.excerpt = reason, shown
             if self.closing:
                 return underway.interrupted(self._clock.now())
-            await self._pause(underway, reply)
+            if held := await (self._queue_up(underway) if is_renewal else self._pause(underway, reply)):
+                return self._given_up(underway, held)
+
+    @staticmethod
+    def _given_up(underway: Underway, held: str) -> Ending:
+        """It would keep its job waiting without bound."""
+        deadline = format_duration(underway.job.starting_deadline)
+        waited = f"it waited for its turn for longer than the starting deadline of {deadline}: {held}"
+        return Ending(Outcome.FAILED, f"{underway.failure}; not tried again: {waited}", underway.excerpt)
 
     def _is_stale(self, underway: Underway, sent: HttpRequest, reply: Reply, outcome: Outcome) -> bool:
         """Whether the target has refused what the request authenticated with, and that was not expected of it."""
@@ -240,25 +245,36 @@ class Attempts:
         underway.called_at = self._clock.now()
         return await self._caller.call(outgoing, within)
 
-    async def _pause(self, underway: Underway, reply: Reply) -> None:
+    async def _pause(self, underway: Underway, reply: Reply) -> str:
+        """Wait before the next attempt, and for its turn; what held that for too long, empty where it has come."""
         now = self._clock.now()
         number = len(underway.attempts)
         delay = retry_delay(underway.job.retry, number, underway.run.id, reply.retry_after, now)
         self.leave(underway)
         await self._clock.sleep(delay)
-        await self._queue_up(underway)
+        return await self._queue_up(underway)
 
-    async def _queue_up(self, underway: Underway) -> None:
-        """Wait for another turn: also this call counts for the Application's limits."""
+    async def _queue_up(self, underway: Underway) -> str:
+        """Wait for another turn: also this call counts for the Application's limits.
+
+        Returns what held it for longer than the starting deadline; empty where its turn has come.
+        """
         self.leave(underway)
-        turned = asyncio.get_running_loop().create_future()
+        turned: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def tell(held: str) -> None:
+            if not turned.done():
+                turned.set_result(held)
+
         underway.turn = self._turns.ask(
             underway.run.key.application,
             underway.job.max_concurrency,
-            lambda: None if turned.done() else turned.set_result(None),
+            lambda: tell(""),
             rate=underway.job.max_rate,
+            expires=self._clock.now() + underway.job.starting_deadline,
+            lapse=tell,
         )
-        await turned
+        return await turned
 
     def leave(self, underway: Underway) -> None:
         """Give its turn back, if it has one."""

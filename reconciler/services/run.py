@@ -19,7 +19,7 @@ from reconciler.core.redaction import Redactor
 from reconciler.core.runs import ended
 from reconciler.errors import NotFoundError, StoreError
 from reconciler.ports import Caller, Clock, Store
-from reconciler.services.admission import NEVER, Admission
+from reconciler.services.admission import Admission
 from reconciler.services.attempts import (
     Answered,
     Attempts,
@@ -265,7 +265,7 @@ class Runner:
         run = replace(run, revision=stored.revision, file=job.file, line=job.line)
         lost = Attempt(number=len(run.attempts) + 1, started_at=run.claimed_at, latency_ms=0.0, error=ABANDONED)
         run = replace(run, attempts=(*run.attempts, lost), owner=self._owner, term=self._term() or run.term)
-        underway = Underway(run, stored, job.request, NEVER)
+        underway = Underway(run, stored, job.request, run.slot + job.starting_deadline)
         underway.attempts = list(run.attempts)
         self._roster.add(underway)
         task = asyncio.get_running_loop().create_task(self._adopt(underway))
@@ -318,6 +318,10 @@ class Runner:
 
     def _lapse(self, underway: Underway, held: str) -> None:
         """It has waited for its turn for too long."""
+        if underway.attempts:  # made by a process that is no more
+            reason = f"{ABANDONED}; not sent again within its starting deadline: {held}"
+            self._end(underway, Ending(Outcome.UNKNOWN, reason))
+            return
         reason = f"waited for longer than its starting deadline: {held}"
         if underway.is_late:
             reason = f"{expired(underway.job, self._clock.now() - underway.due)}; it waited for its turn: {held}"

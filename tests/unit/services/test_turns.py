@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.model import Outcome, Rate, Reply, RetryPolicy
+from reconciler.core.model import Cause, Outcome, Rate, Reply, RetryPolicy
+from reconciler.core.runs import claim_of
 from reconciler.services.turns import Turns
 from tests.fakes import START, FakeClock, Gate, settle, stored_job
 from tests.unit.services.leaders import Leader
@@ -205,3 +206,42 @@ class TestRuns:
         await house.due(*(str(job.key) for job in jobs))
         (missed,) = [run for run in await house.record(advance=35) if run.outcome is Outcome.MISSED]
         assert missed.reason == "waited for longer than its starting deadline: limits.concurrency is 1"
+
+    async def test_a_retry_waits_for_its_turn_no_longer_than_a_slot_may(self):
+        policy = RetryPolicy(limit=1, initial_delay=SECOND, factor=1)
+        job = stored_job("app/job", max_rate=Rate(1, 86_400 * SECOND), starting_deadline=30 * SECOND, retry=policy)
+        house = Leader(job, script=[FAILED])
+        await house.due("app/job")
+        (run,) = await house.record(advance=29)
+        assert run.outcome is Outcome.RUNNING
+        (run,) = await house.record(advance=5)
+        waited = "it waited for its turn for longer than the starting deadline of 30s: limits.rate is 1/1d"
+        assert (run.outcome, run.reason) == (
+            Outcome.FAILED,
+            f"status 503, expected 2xx; not tried again: {waited}",
+        )
+        assert (len(run.attempts), len(house.caller.requests)) == (1, 1)
+        assert not house.runner.is_busy(job.key)
+
+    async def test_a_retry_whose_turn_comes_in_time_is_made(self):
+        policy = RetryPolicy(limit=1, initial_delay=SECOND, factor=1)
+        job = stored_job("app/job", max_rate=Rate(1, 20 * SECOND), starting_deadline=30 * SECOND, retry=policy)
+        house = Leader(job, script=[FAILED, Reply(status=200, latency_ms=1.0)])
+        await house.due("app/job")
+        (run,) = await house.record(advance=25)
+        assert (run.outcome, len(run.attempts)) == (Outcome.SUCCEEDED, 2)
+
+    async def test_what_another_process_left_waits_no_longer_either_and_stays_unknown(self):
+        limits = {"max_rate": Rate(1, 86_400 * SECOND), "starting_deadline": 30 * SECOND, "concurrency_policy": "Allow"}
+        job = stored_job("app/job", **limits)
+        house = Leader(job)
+        await house.due("app/job")
+        left = claim_of(job, START + SECOND, Cause.SCHEDULE, "gone", START + SECOND)
+        house.store.seed(left)
+        house.runner.resume(job, left)
+        first, run = await house.record(advance=35)
+        assert first.outcome is Outcome.SUCCEEDED
+        assert (run.outcome, run.reason) == (
+            Outcome.UNKNOWN,
+            "the process that claimed it ended; not sent again within its starting deadline: limits.rate is 1/1d",
+        )
