@@ -262,6 +262,7 @@ class Store(Protocol):
         retention: Retention,
         applications: Mapping[str, Retention],
         keep_acts: timedelta = KEEP_ACTS,
+        look_back: timedelta = timedelta(0),
     ) -> int:
         """Remove ended runs that are older or more than ``retention`` says, in small batches; returns how many.
 
@@ -269,6 +270,10 @@ class Store(Protocol):
         processes, credentials, pauses that ended and eras that were followed by another go too,
         ``retention.keep_failures_for`` after that; acts ``keep_acts`` after they were done, and of refused attempts
         all but the newest ``KEPT_REFUSED``.
+
+        Nothing goes that may still tell what is owed: no run with a slot after the lease's ``accounted_until``, no
+        pause and no era that held after it; and no run that follows a freeze or another run's end (``CATCH_UP``,
+        ``AFTER``) from the last ``look_back`` before ``now``, or after that mark.
         """
 
 

@@ -18,6 +18,7 @@ from reconciler.core.acts import KEEP_ACTS, KEPT_REFUSED, Act, ActKind, ActQuery
 from reconciler.core.model import (
     AccessToken,
     ApplicationState,
+    Cause,
     Drift,
     Era,
     Expectation,
@@ -635,15 +636,17 @@ class MemoryStore:
         retention: Retention,
         applications: Mapping[str, Retention],
         keep_acts: timedelta = KEEP_ACTS,
+        look_back: timedelta = timedelta(0),
     ) -> int:
         await self._enter("expire")
+        mark = None if self.stored_lease is None else self.stored_lease.accounted_until
         by_job: dict[JobKey, list[Run]] = {}
         for run in sorted(self.stored_runs.values(), key=lambda run: run.id):
             by_job.setdefault(run.key, []).append(run)
         gone = [
             run.id
             for key, runs in by_job.items()
-            for run in _expiring(runs, now, applications.get(key.application, retention))
+            for run in _expiring(runs, now, applications.get(key.application, retention), mark, look_back)
         ]
         for run_id in gone:
             del self.stored_runs[run_id]
@@ -651,6 +654,7 @@ class MemoryStore:
         self.tokens = {token: kept for token, kept in self.tokens.items() if kept[2] >= before}
         self.stored_processes = {i: p for i, p in self.stored_processes.items() if p.seen_at >= before}
         self.stored_credentials = {i: c for i, c in self.stored_credentials.items() if c.obtained_at >= before}
+        before = min(before, mark or before)
         self.stored_pauses = {i: p for i, p in self.stored_pauses.items() if (p.ended_at or p.until) >= before}
         self.stored_eras = {i: era for i, era in self.stored_eras.items() if not self._is_followed(era, before)}
         self.stored_acts = {i: act for i, act in self.stored_acts.items() if act.at >= now - keep_acts}
@@ -668,10 +672,15 @@ class MemoryStore:
         self.stored_runs.update({run.id: replace(run) for run in runs})
 
 
-def _expiring(runs: Sequence[Run], now: datetime, retention: Retention) -> list[Run]:
-    """Of a job's runs, oldest first, those that are too old or too many."""
+def _expiring(
+    runs: Sequence[Run], now: datetime, retention: Retention, mark: datetime | None, look_back: timedelta
+) -> list[Run]:
+    """Of a job's runs, oldest first, those that are too old or too many and are not needed."""
     failures = (Outcome.FAILED, Outcome.MISSED, Outcome.UNKNOWN)
-    ended = [run for run in runs[:-1] if run.outcome is not Outcome.RUNNING]
+    followed_from = min(now - look_back, mark or now)
+    following = [run for run in runs if run.cause in {Cause.AFTER, Cause.CATCH_UP} and run.slot >= followed_from]
+    needed = [run.id for run in [*following, *(run for run in runs if mark is not None and run.slot >= mark)]]
+    ended = [run for run in runs[:-1] if run.outcome is not Outcome.RUNNING and run.id not in needed]
     spans = {True: retention.keep_failures_for, False: retention.keep_for}
     aged = [run for run in ended if run.slot < now - spans[run.outcome in failures]]
     left = sorted((run for run in ended if run not in aged), key=lambda run: run.outcome in failures)

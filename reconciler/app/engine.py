@@ -38,6 +38,7 @@ from reconciler.core.model import (
     Stop,
     SyncReport,
 )
+from reconciler.core.retention import look_back
 from reconciler.errors import DeposedError, StoreUnavailableError
 from reconciler.ports import Clock, Source, Store
 from reconciler.services.acts import Acts
@@ -299,6 +300,7 @@ class Engine:
             applications=lambda: {
                 state.name: state.history for state in self._reconciliation.applications if state.history is not None
             },
+            look_back=lambda: look_back(self._reconciliation.jobs),
             unreadable=lambda: self._readability.unreadable,
         )
 

@@ -1,16 +1,70 @@
-"""Which ended runs are too old or too many, in the words of ids and outcomes. Forbidden here: any one store."""
+"""Which ended runs are too old or too many, in the words of ids and outcomes; and what must stay all the same.
+
+Whoever leads next tells by the records what is owed: a slot whose record has gone would be called again. So nothing
+goes that may still be asked for, however many there are. Forbidden here: any one store.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from reconciler.core.model import Outcome, Retention
+from reconciler.core.model import Cause, Lease, Outcome, Retention, StoredJob
 from reconciler.core.records import first_id
 
 FAILURES = (Outcome.FAILED, Outcome.MISSED, Outcome.UNKNOWN)
 OTHERS = (Outcome.SUCCEEDED, Outcome.SKIPPED)
+
+# Causes of runs that are not at a slot of their job's schedule, and are looked for by the ends that they follow.
+FOLLOWING = (Cause.AFTER, Cause.CATCH_UP)
+
+# How far back a process looks for what ended while none was alive, whatever the starting deadlines.
+_LONGEST_LOOK_BACK = timedelta(days=31)
+
+_ABOVE_ALL = "g"  # of hexadecimal ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """Runs that stay, for they say what is not owed any more.
+
+    Attributes:
+        from_id: those with this id or one above it.
+        following_from_id: of those that follow an end (``FOLLOWING``), these already.
+        since: pauses and eras that held after this instant stay, too; ``None`` where they may all go.
+    """
+
+    from_id: str
+    following_from_id: str
+    since: datetime | None
+
+    def before(self, instant: datetime) -> datetime:
+        """What pauses and eras may go, if those that were over before an instant are old enough."""
+        return instant if self.since is None else min(instant, self.since)
+
+
+def needed(lease: Lease | None, now: datetime, look_back: timedelta) -> Needed:
+    """What must stay: after the mark, each slot is held against its record once more.
+
+    Args:
+        lease: of the store; ``None`` where nobody has ever led, so that nothing was owed yet.
+        now: the present instant.
+        look_back: how far back ends that nothing has followed are looked for.
+    """
+    mark = None if lease is None else lease.accounted_until
+    begin = now - look_back
+    return Needed(
+        from_id=_ABOVE_ALL if mark is None else first_id(mark),
+        following_from_id=first_id(begin if mark is None else min(mark, begin)),
+        since=mark,
+    )
+
+
+def look_back(jobs: Iterable[StoredJob]) -> timedelta:
+    """How far back it is looked for ends that nothing has followed: for as long as a run may still be started."""
+    longest = max((stored.job.starting_deadline for stored in jobs), default=timedelta(0))
+    return min(longest, _LONGEST_LOOK_BACK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,17 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from reconciler.core.damage import unheard
 from reconciler.core.model import JobKey, RunQuery, StopKind, StoredJob
+from reconciler.core.retention import look_back
 from reconciler.core.stops import Stoppages
 from reconciler.core.thaw import Thaw, owed, thaw_of
 from reconciler.ports import Clock, Store
 from reconciler.services.run import Runner
 
-# How far back a process that has just started looks for freezes that ended while none was alive.
-_LONGEST_LOOK_BACK = timedelta(days=31)
 _AT_ONCE = 200  # jobs looked at before others get their turn on the event loop
 _MOST_SLOTS = 100  # of a job, newest first, that are looked at for one that was frozen
 
@@ -60,15 +59,11 @@ class Thaws:
             StoreError: the store is away; the next look begins where this one did.
         """
         now = self._clock.now()
-        after = self._looked_until or now - self._look_back()
+        after = self._looked_until or now - look_back(self._jobs())
         change = stoppages.next_change(after)
         if change is not None and change <= now:
             await self._catch_up(stoppages, after, now)
         self._looked_until = now
-
-    def _look_back(self) -> timedelta:
-        longest = max((stored.job.starting_deadline for stored in self._jobs()), default=timedelta(0))
-        return min(longest, _LONGEST_LOOK_BACK)
 
     async def _catch_up(self, stoppages: Stoppages, after: datetime, now: datetime) -> None:
         by_application: dict[str, list[StoredJob]] = {}

@@ -38,6 +38,7 @@ class Upkeep:
         retention: how long ended runs are kept.
         keep_acts: how long acts are kept.
         applications: those that keep theirs otherwise, and how long; asked each time.
+        look_back: how far back whoever leads looks for ends that nothing has followed; asked each time.
         unreadable: references to secrets that this process cannot read at present; told with each sign of life.
     """
 
@@ -53,6 +54,7 @@ class Upkeep:
         retention: Retention = Retention(),  # noqa: B008 - it is frozen
         keep_acts: timedelta = KEEP_ACTS,
         applications: Callable[[], Mapping[str, Retention]] = dict,
+        look_back: Callable[[], timedelta] = timedelta,
         unreadable: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._store = store
@@ -64,6 +66,7 @@ class Upkeep:
         self._retention = retention
         self._keep_acts = keep_acts
         self._applications = applications
+        self._look_back = look_back
         self._unreadable = unreadable
         self._expired_at: datetime | None = None
         self._stepped_at: datetime | None = None
@@ -166,7 +169,11 @@ class Upkeep:
             return
         applications = self._applications()
         removed = await self._store.expire(
-            now=now, retention=self._retention, applications=applications, keep_acts=self._keep_acts
+            now=now,
+            retention=self._retention,
+            applications=applications,
+            keep_acts=self._keep_acts,
+            look_back=self._look_back(),
         )
         self._expired_at = now
         if removed:

@@ -41,6 +41,7 @@ from reconciler.adapters.mongo.refusals import translation
 from reconciler.adapters.mongo.schema import CODEC, prepare
 from reconciler.core import declared_records as declared
 from reconciler.core import records
+from reconciler.core import retention as retaining
 from reconciler.core.act_records import decode_act, encode_act
 from reconciler.core.acts import KEEP_ACTS, Act, ActQuery
 from reconciler.core.fencing import standing
@@ -447,13 +448,17 @@ class MongoStore:
         retention: Retention,
         applications: Mapping[str, Retention],
         keep_acts: timedelta = KEEP_ACTS,
+        look_back: timedelta = timedelta(0),
     ) -> int:
         """Remove ended runs that are older or more than ``retention`` says, in small commands; returns how many."""
         runs = self._collection("runs")
+        needed = retaining.needed(await self.lease(), now, look_back)  # the mark only moves on meanwhile
         with self._translated():
             newest = {group["_id"]: group["newest"] for group in await self._last({}, "$_id")}
-            gone = await expiring.expire_runs(runs, newest, now=now, retention=retention, applications=applications)
-            await expiring.expire_others(runs.database, now - retention.keep_failures_for)
+            gone = await expiring.expire_runs(
+                runs, newest, now=now, retention=retention, applications=applications, needed=needed
+            )
+            await expiring.expire_others(runs.database, now - retention.keep_failures_for, needed)
             await acting.expire(runs.database["acts"], now - keep_acts)
         return gone
 

@@ -14,7 +14,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from reconciler.core.fields import Document
 from reconciler.core.model import Retention
-from reconciler.core.retention import FAILURES, OTHERS, Aged, aged, keep_per_job
+from reconciler.core.retention import FAILURES, FOLLOWING, OTHERS, Aged, Needed, aged, keep_per_job
 
 _BATCH = 1000  # records removed by one command
 _COUNTED = 200  # jobs whose runs one command counts
@@ -30,25 +30,36 @@ async def expire_runs(
     now: datetime,
     retention: Retention,
     applications: Mapping[str, Retention],
+    needed: Needed,
 ) -> int:
-    """Remove ended runs that are too old or too many, but none of the newest (job -> id); returns how many."""
+    """Remove ended runs that are too old or too many; returns how many.
+
+    The newest (job -> id) stay, and what is needed.
+    """
     spared, gone = frozenset(newest.values()), 0
     for old in aged(now, retention, applications):
         hint = _BY_OUTCOME if old.application is None else _BY_APPLICATION
-        gone += await remove(runs, _condition(old), spared, hint=hint)
+        gone += await remove(runs, _condition(old, needed), spared, hint=hint)
     jobs = sorted(newest)
     for start in range(0, len(jobs), _COUNTED):
         for job, count in await _counts(runs, jobs[start : start + _COUNTED]):
-            gone += await _thin_out(runs, job, newest[job], count - keep_per_job(job, retention, applications))
+            gone += await _thin_out(
+                runs, job, min(newest[job], needed.from_id), count - keep_per_job(job, retention, applications), needed
+            )
     return gone
 
 
-def _condition(old: Aged) -> Document:
+def _condition(old: Aged, needed: Needed) -> Document:
     return {
-        "_id": {"$lt": old.below},
+        "_id": {"$lt": min(old.below, needed.from_id)},
         "outcome": {"$in": [outcome.value for outcome in old.outcomes]},
         "application": {"$nin": list(old.others)} if old.application is None else old.application,
+        "$nor": [_following(needed)],
     }
+
+
+def _following(needed: Needed) -> Document:
+    return {"_id": {"$gte": needed.following_from_id}, "cause": {"$in": [cause.value for cause in FOLLOWING]}}
 
 
 async def _counts(runs: AsyncCollection[Document], jobs: Collection[str]) -> list[tuple[str, int]]:
@@ -61,15 +72,16 @@ async def _counts(runs: AsyncCollection[Document], jobs: Collection[str]) -> lis
     return [(group["_id"], group["runs"]) for group in found]
 
 
-async def _thin_out(runs: AsyncCollection[Document], job: str, newest: str, surplus: int) -> int:
+async def _thin_out(runs: AsyncCollection[Document], job: str, below: str, surplus: int, needed: Needed) -> int:
     """Remove a job's oldest runs: first those that did not fail."""
     gone = 0
     for outcomes in (OTHERS, FAILURES):
         if gone < surplus:
             condition = {
                 "job": job,
-                "_id": {"$lt": newest},
+                "_id": {"$lt": below},
                 "outcome": {"$in": [outcome.value for outcome in outcomes]},
+                "$nor": [_following(needed)],
             }
             gone += await remove(runs, condition, limit=surplus - gone, hint=[("job", 1), ("_id", -1)])
     return gone
@@ -99,11 +111,12 @@ async def _delete(collection: AsyncCollection[Document], names: list[str]) -> in
     return (await collection.delete_many({"_id": {"$in": names}})).deleted_count
 
 
-async def expire_others(database: AsyncDatabase[Document], before: datetime) -> None:
+async def expire_others(database: AsyncDatabase[Document], before: datetime, needed: Needed) -> None:
     """Remove tokens, processes, credentials, pauses that are over and eras that another one has followed."""
     await database["tokens"].delete_many({"at": {"$lt": before}})
     await database["processes"].delete_many({"seenAt": {"$lt": before}})
     await database["credentials"].delete_many({"obtainedAt": {"$lt": before}})
+    before = needed.before(before)
     for over in ({"endedAt": {"$lt": before}}, {"endedAt": None, "until": {"$lt": before}}):
         await database["pauses"].delete_many(over)
     stages: list[Document] = [

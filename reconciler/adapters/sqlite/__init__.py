@@ -33,6 +33,7 @@ from reconciler.adapters.sqlite.rows import (
 from reconciler.adapters.sqlite.tables import check, prepare
 from reconciler.core import declared_records as declared
 from reconciler.core import records
+from reconciler.core import retention as retaining
 from reconciler.core.act_records import decode_act
 from reconciler.core.acts import KEEP_ACTS, Act, ActQuery
 from reconciler.core.fencing import standing
@@ -459,12 +460,14 @@ class SqliteStore:
         retention: Retention,
         applications: Mapping[str, Retention],
         keep_acts: timedelta = KEEP_ACTS,
+        look_back: timedelta = timedelta(0),
     ) -> int:
         """Remove ended runs that are older or more than ``retention`` says, in small transactions; returns how many."""
+        needed = retaining.needed(await self.lease(), now, look_back)  # the mark only moves on meanwhile
         gone = await expiring.expire_runs(
-            self._read, self._write, now=now, retention=retention, applications=applications
+            self._read, self._write, now=now, retention=retention, applications=applications, needed=needed
         )
-        await expiring.expire_others(self._write, now - retention.keep_failures_for)
+        await expiring.expire_others(self._write, now - retention.keep_failures_for, needed)
         await acting.expire(self._write, now - keep_acts)
         return gone
 

@@ -309,6 +309,24 @@ class TestRetention:
         await house.upkeep.step()
         assert sorted(house.store.stored_runs) == sorted(ids[:3])
 
+    async def test_but_nothing_after_the_mark(self):
+        house = House(retention=Retention(keep_per_job=1))
+        ids = [self.ended(house, timedelta(hours=hour)) for hour in range(6)]
+        await house.store.lead("me", timedelta(hours=1), START - timedelta(hours=3))
+        await house.upkeep.step()
+        assert sorted(house.store.stored_runs) == sorted(ids[:4])
+
+    async def test_nor_what_is_looked_for_further_back(self):
+        house = House(retention=Retention(keep_per_job=1), look_back=lambda: timedelta(hours=2))
+        for hour in range(6):
+            slot = START - timedelta(hours=hour)
+            run = runs.claim_of(stored_job(), slot, Cause.CATCH_UP, "me", slot)
+            house.store.seed(runs.ended(run, Outcome.SUCCEEDED, "", START))
+        await house.upkeep.step()
+        assert [run.slot for run in house.store.stored_runs.values()] == [
+            START - timedelta(hours=hour) for hour in range(3)
+        ]
+
     async def test_an_application_may_keep_its_own_longer_also_from_a_later_sync_on(self):
         declared = {"billing": Retention(keep_for=timedelta(days=9))}
         house = House(retention=Retention(keep_for=timedelta(days=2)), applications=lambda: declared)
