@@ -11,12 +11,14 @@ import base64
 import html
 import json
 import re
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import quote, quote_plus, unquote_plus, urlsplit, urlunsplit
 
+from reconciler.core.escapes import layers
 from reconciler.core.visible import visible, visible_line
 
 T = TypeVar("T", bound=Any)  # a frozen dataclass
@@ -105,7 +107,15 @@ class Redactor:
         return "".join([*parts, text[done:length]])
 
     def _found(self, text: str, length: int) -> Iterator[tuple[int, int]]:
-        """Where values stand that begin before ``length``; of those at one place, the longest."""
+        """Where values stand that begin before ``length``, in order; what overlaps is one place."""
+        found = list(self._written_in(text, length))
+        for layer in layers(text):
+            within = bisect_left(layer.places, length, hi=len(layer.text))
+            found += [(layer.places[start], layer.places[end]) for start, end in self._written_in(layer.text, within)]
+        return _apart(found)
+
+    def _written_in(self, text: str, length: int) -> Iterator[tuple[int, int]]:
+        """Where forms stand in a text as it is; of those at one place, the longest."""
         known, place = self._forms, 0
         last = min(length, len(text) - SHORTEST + 1)
         while place < last:
@@ -113,7 +123,7 @@ class Redactor:
             length_there = _length_of(alike, text, place) if alike else 0
             if length_there:
                 yield place, place + length_there
-            place += length_there or 1
+            place += 1  # another may begin within
 
     def masked_deep(self, value: Any) -> Any:
         """Mask every text within lists, tuples and mappings (not their keys); numbers and the like stay."""
@@ -143,9 +153,20 @@ class Redactor:
         return value if value is None else self.masked_fields(value, *names)
 
 
+def _apart(found: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Places in order, those that overlap as one."""
+    found.sort()
+    while found:
+        start, end = found.pop(0)
+        while found and found[0][0] < end:
+            end = max(end, found.pop(0)[1])
+        yield start, end
+
+
 def _length_of(alike: _Alike, text: str, place: int) -> int:
     """How many characters at this place belong to one of these forms; of the longest, also where it is cut off."""
-    whole = next((each for each in alike.lengths if text[place : place + each] in alike.forms), 0)
+    pieces = (text[place : place + each] for each in alike.lengths)
+    whole = next((len(piece) for piece in pieces if piece in alike.forms), 0)
     tail = text[place : place + alike.lengths[0]].partition(_CUT)[0]
     ends = place + len(tail) == len(text) or text.startswith(_CUT, place + len(tail))
     return len(tail) if ends and len(tail) > whole and any(form.startswith(tail) for form in alike.forms) else whole

@@ -1,0 +1,128 @@
+"""Texts as they were before somebody escaped them, with the places where each character stood.
+
+A target may quote what was sent to it in any notation, and several of them at once: percent-encoded as it likes best,
+within JSON, within HTML. Reading it back is sure where listing every way of writing it is not. Forbidden here: knowing
+what is looked for.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from html.entities import html5
+from typing import Final, NamedTuple
+
+DEEPEST: Final = 3  # escapings of escapings
+
+_ESCAPED: Final = re.compile(
+    r"(?P<percent>(?:%[0-9A-Fa-f]{2})+)"
+    r"|(?P<unicode>(?:\\u[0-9A-Fa-f]{4})+)"
+    r"|(?P<byte>\\x[0-9A-Fa-f]{2})"
+    r"|(?P<plain>\\[\"'\\/])"
+    r"|(?P<control>\\[bfnrt])"
+    r"|(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});)"
+    r"|(?P<cut>(?:%[0-9A-Fa-f]?|\\(?:[ux][0-9A-Fa-f]{0,3})?|&#?[A-Za-z0-9]{0,7})\Z)"
+)
+_CONTROLS: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_BREAK: Final = re.compile(r"[ \t]*\r?\n[ \t]*")
+
+
+class Layer(NamedTuple):
+    """A text that was read back, and where in the first one each of its characters begins; also where its end is."""
+
+    text: str
+    places: Sequence[int]
+
+
+def layers(text: str) -> Iterator[Layer]:
+    """What a text is when it is read back, once and more often, and without line breaks; nothing if that is itself."""
+    places = range(len(text) + 1)
+    yield from _deeper(Layer(text, places))
+    if "+" in text and "%" in text:  # in forms it stands for a space
+        yield from _deeper(Layer(text.replace("+", " "), places))
+
+
+def _deeper(layer: Layer) -> Iterator[Layer]:
+    for _ in range(DEEPEST):
+        if "\n" in layer.text:
+            yield _joined(layer)
+        further = _read_back(layer)
+        if further is None:
+            return
+        layer = further
+        yield layer
+
+
+def _joined(layer: Layer) -> Layer:
+    """Without line breaks, as base64 is before it is written in lines of one length."""
+    return _replaced(layer, [(match.start(), match.end(), ()) for match in _BREAK.finditer(layer.text)])
+
+
+def _read_back(layer: Layer) -> Layer | None:
+    found = [(match.start(), match.end(), tuple(_meant(match))) for match in _ESCAPED.finditer(layer.text)]
+    return _replaced(layer, found) if found else None
+
+
+def _replaced(layer: Layer, found: Sequence[tuple[int, int, Sequence[tuple[str, int]]]]) -> Layer:
+    """Put characters in the place of others; each comes with how many characters it is written with."""
+    parts: list[str] = []
+    places: list[int] = []
+    done = 0
+    for start, end, characters in found:
+        parts.append(layer.text[done:start])
+        places.extend(layer.places[done:start])
+        at = start
+        for character, length in characters:
+            parts.append(character)
+            places.append(layer.places[at])
+            at += length
+        done = end
+    parts.append(layer.text[done:])
+    places.extend(layer.places[done:])
+    return Layer("".join(parts), places)
+
+
+def _meant(match: re.Match[str]) -> Iterator[tuple[str, int]]:
+    """The characters that an escape stands for, each with how many characters it takes."""
+    kind, written = match.lastgroup, match[0]
+    if kind == "percent":
+        yield from _percent(bytes.fromhex(written.replace("%", "")))
+    elif kind == "unicode":
+        yield from _units(bytes.fromhex(written.replace("\\u", "")))
+    elif kind == "byte":
+        yield chr(int(written.removeprefix("\\x"), base=16)), len(written)
+    elif kind == "plain":
+        yield written[1], len(written)
+    elif kind == "control":
+        yield _CONTROLS[written[1]], len(written)
+    elif kind == "entity":
+        yield from _entity(written)
+
+
+def _entity(written: str) -> Iterator[tuple[str, int]]:
+    name = written[1:-1]
+    if name.startswith("#"):
+        number = int(f"0{name[1:]}".lower(), 0) if name[1] in "xX" else int(name[1:])
+        meant = chr(number) if number <= sys.maxunicode else ""
+    else:
+        meant = html5.get(f"{name};", "")
+    if len(meant) == 1:
+        yield meant, len(written)
+    else:  # it is none
+        yield from ((character, 1) for character in written)
+
+
+def _percent(data: bytes) -> Iterator[tuple[str, int]]:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+        yield from ((character, 3) for character in text)
+        return
+    yield from ((character, 3 * len(character.encode())) for character in text)
+
+
+def _units(data: bytes) -> Iterator[tuple[str, int]]:
+    text = data.decode("utf-16-be", "replace")
+    yield from ((character, 12 if ord(character) > 0xFFFF else 6) for character in text)  # noqa: PLR2004 - UTF-16
