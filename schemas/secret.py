@@ -165,7 +165,9 @@ def _must_be_data(value: Mapping[str, Any], pointer: str) -> None:
 
 
 def _at(pointer: str) -> str:
-    return f"{pointer}: " if pointer else ""
+    """The place, in one line: a key may hold anything, also what moves a terminal's cursor."""
+    shown = "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in pointer)
+    return f"{shown}: " if shown else ""
 
 
 def check_json(value: Any) -> Any:

@@ -123,3 +123,8 @@ def test_a_reference_is_a_value_of_its_own():
     first = SecretRef(env="A")
     assert {first: 1}[SecretRef(env="A")] == 1
     assert Request(method="POST", headers={"X": first}).headers["X"] is first
+
+
+def test_a_place_whose_keys_cannot_be_seen_is_said_in_one_line():
+    with pytest.raises(ValueError, match=r"^/a\\u00ad\\u000a/0: a secret value is named by exactly one"):
+        list(references({"a\xad\n": [{"$secret": "NAME"}]}))
