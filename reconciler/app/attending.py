@@ -7,16 +7,18 @@ at once. Forbidden here: wiring, and decisions about jobs and runs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import AsyncIterable, Awaitable, Callable, Collection
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 
 import structlog
 
-from reconciler.app.following import Occasion, Occasions
+from reconciler.app.following import Occasion
 from reconciler.app.signals import Signals, delays, pause
 from reconciler.core.model import Lease, SyncReport
 from reconciler.errors import DeposedError, SourceError, StoreUnavailableError
+from reconciler.ports import Clock
 from reconciler.services.leading import Leadership
 from reconciler.services.reconcile import Reconciliation
 from reconciler.services.stops import Stops
@@ -33,6 +35,7 @@ class Attending:
     Args:
         reconciliation: syncs, or follows.
         leadership: whether we lead.
+        clock: the waiting for a store that is away.
         stops: are told of windows, and where to look from for what freezes left.
         occasions: when to attend.
         led: set when we lead and know what is declared: worth a sync.
@@ -47,8 +50,9 @@ class Attending:
         *,
         reconciliation: Reconciliation,
         leadership: Leadership,
+        clock: Clock,
         stops: Stops,
-        occasions: Occasions,
+        occasions: AsyncIterable[Collection[Occasion]],
         led: asyncio.Event,
         nudge: Callable[[], Awaitable[None]],
         synced: Callable[[SyncReport], None],
@@ -57,6 +61,7 @@ class Attending:
     ) -> None:
         self._reconciliation = reconciliation
         self._leadership = leadership
+        self._clock = clock
         self._stops = stops
         self._occasions = occasions
         self._led = led
@@ -135,7 +140,7 @@ class Attending:
             except StoreUnavailableError as error:
                 self._metrics.observe_store(up=False)
                 log.warning("the store is away", reason=str(error), retry_in_seconds=delay)
-                await asyncio.sleep(delay)
+                await self._clock.sleep(timedelta(seconds=delay))
             else:
                 self._metrics.observe_store(up=True)
                 return

@@ -161,6 +161,7 @@ class Engine:
         self._attending = Attending(
             reconciliation=self._reconciliation,
             leadership=self._leadership,
+            clock=self._clock,
             stops=self._stops,
             occasions=Occasions(
                 self._source,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reconciler.core.damage import unheard
 from reconciler.core.model import JobKey, RunQuery, StopKind, StoredJob
@@ -19,6 +19,8 @@ from reconciler.core.thaw import Thaw, owed, thaw_of
 from reconciler.ports import Clock, Store
 from reconciler.services.run import Runner
 
+# The mark does not wait for a run that is owed after a freeze: who led may have died on the way to it.
+_REACH = timedelta(minutes=1)
 _AT_ONCE = 200  # jobs looked at before others get their turn on the event loop
 _MOST_SLOTS = 100  # of a job, newest first, that are looked at for one that was frozen
 
@@ -48,9 +50,13 @@ class Thaws:
         self._seen_since = self._clock.now()
 
     def look_from(self, instant: datetime) -> None:
-        """Begin the next look no later than at this instant."""
+        """Begin the next look a little before this instant, or where it would begin anyhow.
+
+        What it looks at twice makes no second run, for as long as records of such runs are kept: not more than that.
+        """
         if self._looked_until is not None:
-            self._looked_until = min(self._looked_until, instant)
+            reach = min(_REACH, look_back(self._jobs()))
+            self._looked_until = min(self._looked_until, instant - reach)
 
     async def look(self, stoppages: Stoppages) -> None:
         """Make the runs that are owed for the freezes that have ended since the last look.

@@ -6,12 +6,15 @@ Forbidden here: deciding anything about slots.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextvars import copy_context
 from datetime import datetime, timedelta
 from typing import Any
 
 from reconciler.adapters.clock import ApsClock
+from reconciler.app.attending import Attending
+from reconciler.app.following import Occasion
+from reconciler.app.signals import Signals
 from reconciler.core.calendars import stop_of
 from reconciler.core.model import Job, JobKey, Lease, Process, Reply, Retention, Run, Stop
 from reconciler.errors import DeposedError, StoreError, StoreUnavailableError
@@ -22,6 +25,7 @@ from reconciler.services.reconcile import Reconciliation, SyncOptions
 from reconciler.services.run import Runner
 from reconciler.services.stops import Stops
 from reconciler.services.upkeep import Upkeep
+from reconciler.web.metrics import Metrics
 from tests.model.world import OWNER, ZERO, Call, World
 
 LEASE = timedelta(seconds=5)
@@ -149,6 +153,18 @@ class Wire:
         pass
 
 
+class EachSecond:
+    """It is worth a look once in a while."""
+
+    def __init__(self, clock: ModelClock) -> None:
+        self._clock = clock
+
+    async def __aiter__(self) -> AsyncIterator[frozenset[Occasion]]:
+        while True:
+            yield frozenset({Occasion.STORE})
+            await self._clock.sleep(_SECOND)
+
+
 class Replica:
     """A long-lived process, in the order of the engine.
 
@@ -198,8 +214,11 @@ class Replica:
             alive=world_alive(world) if knows_neighbours else None,
             leads=lambda: self.term is not None, retention=KEPT,
         )  # fmt: skip
-        self._is_ready = False
-        self._came, self._led = asyncio.Event(), asyncio.Event()
+        self.attending = Attending(
+            reconciliation=self.reconciliation, leadership=self.leadership, clock=self.clock, stops=self.stops,
+            occasions=EachSecond(self.clock), led=asyncio.Event(), nudge=self.link.nudge,
+            synced=lambda _report: self._known(), known=self._known, metrics=Metrics(version="1", now=self.clock.now),
+        )  # fmt: skip
         self._keepers: dict[str, asyncio.Task[Any]] = {}
 
     # Who leads
@@ -211,7 +230,7 @@ class Replica:
 
     @property
     def term(self) -> int | None:
-        return self.leadership.term if self._is_ready else None
+        return self.attending.term
 
     def _writing_term(self) -> int:
         term = self.leadership.term
@@ -220,8 +239,7 @@ class Replica:
         return term
 
     def _lead(self, lease: Lease) -> None:
-        self._is_ready = False
-        self._came.set()
+        self.attending.leads(lease)
         self.arrears.lead_from(lease.accounted_until)
 
     def _accounted_until(self) -> datetime:
@@ -250,11 +268,11 @@ class Replica:
         await self.leadership.step()
         self._keep("lease", self.leadership.keep())
         self._keep("upkeep", self.upkeep.keep())
-        await self._until_done(self._begin)
+        await self._until_done(lambda: self.attending.begin(Signals(), wait=True))
         self.clock.start(self.runner.on_due)
         self.clock.tick()
-        self._keep("leading", self._keep_leading())
-        self._keep("following", self._keep_following())
+        self._keep("leading", self.attending.keep_leading())
+        self._keep("following", self.attending.keep())
         self._keep("stops", self.stops.keep())
         self._keep("arrears", self.arrears.keep())
         self._keep("chains", self.chains.keep())
@@ -271,47 +289,9 @@ class Replica:
             else:
                 return
 
-    async def _begin(self) -> None:
-        await self._take_over()
-        if self.leadership.term is not None:
-            await self.reconciliation.sync()
-            self._known()
-        self._is_ready = True
-        self._came.clear()
-
-    async def _take_over(self) -> None:
-        if await self.reconciliation.follow():
-            self._known()
-
     def _known(self) -> None:
         self.chains.jobs_changed()
         self.stops.windows(self.reconciliation.windows)
-
-    async def _keep_leading(self) -> None:
-        while True:
-            await self._came.wait()
-            self._came.clear()
-            await self._until_done(self._begin_to_lead)
-            self._led.set()
-
-    async def _begin_to_lead(self) -> None:
-        await self._take_over()
-        await self.stops.load()
-        if self.leadership.lease is not None:
-            self.stops.look_from(self.leadership.lease.accounted_until)
-        self._is_ready = True
-
-    async def _keep_following(self) -> None:
-        while True:
-            try:
-                if self.leadership.term is None:
-                    await self._take_over()
-                else:
-                    await self.reconciliation.sync()
-                    self._known()
-            except StoreError:
-                pass
-            await self.clock.sleep(_SECOND)
 
     # What befalls it
 
@@ -355,11 +335,12 @@ class Replica:
         self._do(self._end())
 
     async def _end(self) -> None:
-        for name in ("life", "chains", "arrears", "stops", "following", "leading"):
+        for name in ("life", "following", "chains", "arrears", "stops", "leading"):
             await self._stop(name)
         self.clock.stop()
         await self.runner.hand_over()
         await self.leadership.resign()
+        await self.attending.end()
         await self.runner.drain(timedelta(seconds=10))
         for name in ("upkeep", "lease"):
             await self._stop(name)

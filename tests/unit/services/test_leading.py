@@ -268,3 +268,13 @@ async def test_resigning_twice_is_resigning_once(one, two):
     await two.step()
     await one.leadership.resign()
     assert two.term == 2
+
+
+async def test_who_is_the_holder_again_under_another_term_is_told_that_somebody_led_in_between(one, time, store):
+    await one.step()
+    store.standing = replace(store.standing, term=3)  # as after two leads of one name that it did not see
+    time.advance(1)
+    one.mark = START + timedelta(milliseconds=500)
+    await one.step()
+    assert one.told[1:] == [("lost", "another process has led in between"), ("leads", 3, one.mark)]
+    assert one.term == 3

@@ -254,6 +254,11 @@ class TestWindows:
         assert house.reason() == "migration"
 
 
+def _quarterly():
+    """A job with one slot in the window."""
+    return stored_job(since=START - DAY, schedule=Schedule(declared="", cron="15 * * * *"))
+
+
 class TestCatchingUp:
     async def test_a_job_whose_slots_were_frozen_runs_once_when_the_window_ends(self):
         hourly = stored_job("billing/hourly", since=START - DAY, schedule=Schedule(declared="", cron="30 * * * *"))
@@ -369,12 +374,34 @@ class TestCatchingUp:
         assert house.caught_up() == [("nightly", 20)]
 
     async def test_a_process_that_slept_over_the_end_catches_up_on_waking(self):
-        job = stored_job(since=START - DAY, schedule=Schedule(declared="", cron="15 * * * *"))
-        house = House(job, windows=[window()])
+        house = House(_quarterly(), windows=[window()])
         await house.start()
         house.clock._now = START + 40 * MINUTE  # no timer went off meanwhile
         await house.clock.advance(BEAT)
         assert house.caught_up() == [("nightly", 20)]
+
+    async def test_whoever_leads_next_looks_again_from_where_the_leader_before_had_come(self):
+        house = House(_quarterly(), windows=[window()])
+        await house.start()
+        await house.clock.advance(19 * MINUTE)
+        catch_up, house.runner.catch_up = house.runner.catch_up, lambda *_: None  # as of one that stands by
+        await house.clock.advance(MINUTE * 3)
+        assert house.caught_up() == []
+        house.runner.catch_up = catch_up
+        house.stops.look_from(START + 20 * MINUTE)
+        await house.clock.advance(MINUTE)
+        assert house.caught_up() == [("nightly", 20)]
+
+    async def test_but_not_from_before_where_it_had_come(self):
+        house = House(_quarterly(), windows=[window()])
+        await house.start()
+        await house.clock.advance(19 * MINUTE)
+        house.runner.catch_up = lambda *_: None
+        await house.clock.advance(MINUTE * 5)
+        house.runner.catch_up = None
+        house.stops.look_from(START + 22 * MINUTE)
+        await house.clock.advance(MINUTE)
+        assert house.caught_up() == []
 
     async def test_nothing_is_asked_of_the_store_for_windows_that_do_not_catch_up(self):
         house = House(windows=[window(catch_up="none")])
