@@ -132,8 +132,10 @@ class Engine:
             store,
             self._clock,
             self._reconciliation.job,
+            lambda: self._reconciliation.jobs,
             paused=lambda: self._stops.read(),  # noqa: PLW0108 - they know each other
             on_act=self._acts.note,
+            term=lambda: self._attending.term,
         )
         self._readability = Readability(
             self._values,
@@ -229,6 +231,7 @@ class Engine:
     def _lead(self, lease: Lease) -> None:
         self._attending.leads(lease)
         self._arrears.lead_from(lease.accounted_until)
+        self._strikes.lead()
         self._telling.leads(lease)
 
     def _accounted_until(self) -> datetime:

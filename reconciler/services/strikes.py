@@ -1,6 +1,7 @@
 """Stopping jobs that keep failing: after so many failures in a row a job is paused, until somebody resumes it.
 
-Nothing is read but where a run of a job failed that says ``stopAfterFailures``. Forbidden here: what counts
+Nothing is read but where a run of a job failed that says ``stopAfterFailures``, and once by whoever begins to lead: the
+leader before may have died between a failure and the pause. Forbidden here: what counts
 (``core.strikes``), and telling people, which is done for this pause as for any.
 """
 
@@ -8,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from datetime import timedelta
 
 from reconciler.core.acts import Act, paused
-from reconciler.core.model import JobKey, Run, RunQuery, StoredJob
+from reconciler.core.model import JobKey, Outcome, Run, RunQuery, StoredJob
 from reconciler.core.strikes import STRIKES, TELLING, counts_from, failures_in_a_row, pause_for
 from reconciler.errors import StoreError
 from reconciler.ports import Clock, Store
@@ -40,24 +41,32 @@ class Strikes:
     Args:
         store: has the runs and the pauses.
         clock: the time, and the waiting.
-        jobs: the job as it stands now, ``None`` where there is none.
+        job: the job as it stands now, ``None`` where there is none.
+        jobs: every job as it stands now.
         paused: awaited when a job has been paused, so that this counts at once.
         on_act: hears of it, too.
+        term: under which this process leads and knows the jobs; ``None`` where it does not.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - named where it is wired
         self,
         store: Store,
         clock: Clock,
-        jobs: Callable[[JobKey], StoredJob | None],
+        job: Callable[[JobKey], StoredJob | None],
+        jobs: Callable[[], Collection[StoredJob]],
         paused: Callable[[], Awaitable[None]] = _nothing,
         on_act: Callable[[Act], None] = lambda _act: None,
+        *,
+        term: Callable[[], int | None] = lambda: 0,
     ) -> None:
         self._store = store
         self._clock = clock
-        self._jobs = jobs
+        self._job = job
+        self._all = jobs
         self._paused = paused
         self._on_act = on_act
+        self._term = term
+        self._is_new = False  # whether what failed under the leader before is still to be looked at
         self._failed: set[JobKey] = set()
         self._woken = asyncio.Event()
         # A run is told before its end is written: what was told counts, whatever the store says of it.
@@ -77,33 +86,56 @@ class Strikes:
             self._failed.add(run.key)
             self._woken.set()
 
+    def lead(self) -> None:
+        """This process leads from now on: every job is looked at, once the jobs are known. Quick."""
+        self._is_new = True
+        self._woken.set()
+
     async def keep(self) -> None:
         """Count whenever a run has failed, for as long as the process lives; never ends by itself."""
         while True:
             await self._woken.wait()
             await self.step()
-            if self._failed:
+            if self._failed or self._is_new:
                 await self._clock.sleep(RETRY)
 
     async def step(self) -> None:
         """Count the failures of each job that has failed since it was last counted."""
         self._woken.clear()
-        for key in sorted(self._failed):
-            try:
-                await self._count(key)
-                self._is_away = False
-            except StoreError as error:
-                if not self._is_away:
-                    log.warning("failures are counted when the store is back: %s", error)
-                self._is_away = True
-                self._woken.set()
-                return
-            except Exception:
-                log.exception("a bug in strikes")
-            self._failed.discard(key)
+        try:
+            await self._look_at_all()
+            for key in sorted(self._failed):
+                await self._count_once(key)
+            self._is_away = False
+        except StoreError as error:
+            if not self._is_away:
+                log.warning("failures are counted when the store is back: %s", error)
+            self._is_away = True
+            self._woken.set()
+
+    async def _look_at_all(self) -> None:
+        """Count wherever the last run does not say that all is well, if that was not done since this process leads."""
+        if not self._is_new:
+            return
+        if self._term() is None:
+            self._woken.set()
+            return
+        limited = [stored.key for stored in self._all() if stored.job.stop_after_failures is not None]
+        last = await self._store.last_runs(limited) if limited else {}
+        self._failed.update(key for key, run in last.items() if run.outcome is not Outcome.SUCCEEDED)
+        self._is_new = False
+
+    async def _count_once(self, key: JobKey) -> None:
+        try:
+            await self._count(key)
+        except StoreError:
+            raise
+        except Exception:
+            log.exception("a bug in strikes")
+        self._failed.discard(key)
 
     def _limit(self, key: JobKey) -> int | None:
-        stored = self._jobs(key)
+        stored = self._job(key)
         limit = None if stored is None else stored.job.stop_after_failures
         if limit is None:
             self._told.pop(key, None)

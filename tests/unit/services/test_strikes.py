@@ -5,6 +5,8 @@ import logging
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from reconciler.core.model import Cause, JobKey, Outcome, Pause
 from reconciler.core.pauses import FOREVER
 from reconciler.core.runs import claim_of, ended
@@ -25,7 +27,16 @@ class House:
         self.counted = 0
         self.acts = []
         jobs = lambda key: self.jobs.get(key)  # noqa: E731, PLW0108 - the mapping may be replaced
-        self.strikes = Strikes(self.store, self.clock, jobs, self._paused, self.acts.append)
+        self.term = 1
+        self.strikes = Strikes(
+            self.store,
+            self.clock,
+            jobs,
+            lambda: list(self.jobs.values()),
+            self._paused,
+            self.acts.append,
+            term=lambda: self.term,
+        )
 
     async def _paused(self):
         self.counted += 1
@@ -108,7 +119,7 @@ async def test_an_end_counts_from_when_it_is_told_though_it_is_not_written_yet()
 async def test_runs_of_other_processes_count():
     house = House()
     await house.ends(FAILED, FAILED)
-    other = Strikes(house.store, house.clock, house.jobs.get)
+    other = Strikes(house.store, house.clock, house.jobs.get, house.jobs.values)
     await house.clock.advance(MINUTE)
     now = house.clock.now()
     other.ended(ended(claim_of(house.jobs[KEY], now, Cause.MANUAL, "you", now), FAILED, "", now))
@@ -191,3 +202,68 @@ async def test_a_bug_is_logged_and_ends_nothing(caplog):
     await house.ends(FAILED)
     assert "a bug in strikes" in caplog.text
     await house.strikes.step()
+
+
+async def test_who_begins_to_lead_pauses_what_the_leader_before_had_no_time_to_pause():
+    house = House()
+    await house.ends(FAILED, FAILED, FAILED, count=False)
+    heir = House()
+    heir.store = house.store
+    heir.strikes = Strikes(house.store, heir.clock, heir.jobs.get, heir.jobs.values, term=lambda: heir.term)
+    await heir.strikes.step()
+    assert heir.pauses == []
+    heir.strikes.lead()
+    await heir.strikes.step()
+    assert [pause.target for pause in heir.pauses] == ["billing/nightly"]
+
+
+async def test_it_waits_until_it_knows_the_jobs_and_looks_once():
+    house = House()
+    await house.ends(FAILED, FAILED, FAILED, count=False)
+    house.strikes._failed.clear()
+    house.term = None
+    house.strikes.lead()
+    keeping = asyncio.create_task(house.strikes.keep())
+    await house.clock.advance(RETRY * 3)
+    assert house.pauses == []
+    house.term = 2
+    await house.clock.advance(RETRY)
+    assert len(house.pauses) == 1
+    await house.clock.advance(RETRY * 5)
+    assert house.store.calls["last_runs"] == 1
+    keeping.cancel()
+
+
+@pytest.mark.parametrize("last", [Outcome.SKIPPED, Outcome.MISSED])
+async def test_it_looks_behind_what_says_nothing(last):
+    house = House()
+    await house.ends(FAILED, FAILED, FAILED, last, count=False)
+    house.strikes._failed.clear()
+    house.strikes.lead()
+    await house.strikes.step()
+    assert len(house.pauses) == 1
+
+
+async def test_it_asks_nothing_of_jobs_that_are_well_or_have_no_limit():
+    house = House()
+    await house.ends(FAILED, FAILED, FAILED, SUCCEEDED, count=False)
+    house.strikes._failed.clear()
+    house.strikes.lead()
+    await house.strikes.step()
+    assert (house.pauses, house.store.calls["runs"]) == ([], 0)
+    house.jobs = {KEY: stored_job(stop_after_failures=None)}
+    house.strikes.lead()
+    await house.strikes.step()
+    assert house.store.calls["last_runs"] == 1
+
+
+async def test_a_store_that_is_away_when_the_lead_begins_is_asked_again():
+    house = House()
+    await house.ends(FAILED, FAILED, FAILED, count=False)
+    house.strikes._failed.clear()
+    house.store.away = True
+    house.strikes.lead()
+    await house.strikes.step()
+    house.store.away = False
+    await house.strikes.step()
+    assert len(house.pauses) == 1
