@@ -46,8 +46,8 @@ class Policies(Strict):
     )
     starting_deadline: PositiveDuration | None = Field(
         default=None,
-        description="How late a slot may still start, counted from the slot and its jitter, whatever it waits for; later "
-        "it is recorded as missed. 1h.",
+        description="How late a slot may still start, counted from the slot and its jitter, whatever it waits for; "
+        "later it is recorded as missed. 1h.",
     )
     catch_up: CatchUp | None = Field(default=None, description="Which slots of a downtime are made up; latest.")
     delivery: Delivery | None = Field(
