@@ -255,7 +255,8 @@ def application_view(
     """
     history = None if state.history is None else HistoryView.model_validate(state.history)
     return ApplicationView(
-        **_alike(ApplicationView, state) | {"history": history},
+        **_alike(ApplicationView, state)
+        | {"history": history, "base_url": state.base_url and masked_url(state.base_url)},
         jobs=jobs,
         conditions=tuple(ConditionView.model_validate(one) for one in conditions(state, syncs)),
         stops=tuple(stop_view(stop) for stop in stops),

@@ -5,9 +5,11 @@ Forbidden here: a token, or what could be part of one, in an answer or in the lo
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from math import ceil
 from typing import Annotated, Any, Final
 
@@ -35,6 +37,7 @@ from reconciler.web.problems import refuse
 
 TOKEN_VARIABLE: Final = "RECONCILER_TRIGGER_TOKEN"  # noqa: S105 - the variable's name
 FAILURES: Final = Rate(burst=10, every=6.0)
+CHECKS: Final = Rate(burst=100, every=0.125)  # of signatures that turn out wrong; one takes well under a millisecond
 
 _REALM: Final = 'Bearer realm="reconciler"'
 _TOO_MANY: Final = "Too many attempts from this address have failed."
@@ -70,16 +73,22 @@ class Access:
     """Tells who asks, and refuses whoever cannot be let in."""
 
     def __init__(
-        self, rules: AccessRules, now: Callable[[], datetime], acts: ActLog, failures: Allowance | None = None
+        self,
+        rules: AccessRules,
+        now: Callable[[], datetime],
+        acts: ActLog,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Let in by these rules; ``failures`` bounds how often each source may fail.
+        """Let in by these rules; ``steady``, in seconds, is what the bounds on failures count by.
 
         ``acts`` hears who comes for the first time, and who is refused.
         """
         self._rules = rules
         self._now = now
         self._acts = acts
-        self._failures = failures or Allowance(FAILURES)
+        self._failures = Allowance(FAILURES, steady)
+        self._checks = Allowance(CHECKS, steady)
+        self._proven: dict[bytes, None] = {}  # digests of logins' tokens that were good, in the order of coming
         self._seen: dict[tuple[str, str], None] = {}  # who has come from where, in the order of coming
 
     def someone_may_trigger(self) -> bool:
@@ -137,22 +146,31 @@ class Access:
         if found is not None:
             return found
         if rules.claims is not None and token.count(".") == 2:  # noqa: PLR2004 - the parts of a JWT (RFC 7519)
-            if left := self._failures.wait(source_of(request)):  # to look at one costs more than to send it
-                raise too_often(_TOO_MANY, left)
-            return await self._person(rules.claims, token)
+            return await self._person(rules.claims, token, source_of(request))
         if tokens is None:
             raise _too_early()
         return Refused(reason="the token is not one that is known here")
 
-    async def _person(self, claims: Callable[[str], Awaitable[Mapping[str, Any]]], token: str) -> Principal | Refused:
+    async def _person(
+        self, claims: Callable[[str], Awaitable[Mapping[str, Any]]], token: str, source: str
+    ) -> Principal | Refused:
+        """Who is logged in. Other people's failures, behind the same address, do not keep out who was let in before."""
+        digest = sha256(token.encode()).digest()
+        if digest not in self._proven and (left := self._checks.wait(source)):
+            raise too_often(_TOO_MANY, left)
         try:
             signed = await claims(token)
         except TokenRefusedError as error:
+            self._proven.pop(digest, None)
+            self._checks.take(source)
             return Refused(reason=str(error))
         except IssuerUnavailableError as error:
             _log.warning("issuer_unavailable", reason=str(error))
             detail = "Logins cannot be checked now, because their issuer does not answer. Access tokens still work."
             raise refuse("issuer-unavailable", detail, headers={"Retry-After": "30"}) from None
+        self._proven[digest] = None
+        if len(self._proven) > REMEMBERED:
+            del self._proven[next(iter(self._proven))]
         return person_of(signed, role_claim=self._rules.role_claim, roles=self._rules.roles)
 
     def _failed(self, request: Request, detail: str, *, invalid: bool = False) -> HTTPException:

@@ -277,7 +277,7 @@ class _Surroundings:
     def application(self, one: ApplicationState, jobs: int) -> ApplicationView:
         """One Application as it is shown."""
         stops = self.stoppages.stops_of(JobKey(one.name, ""), self.now, suspend=one.suspend)
-        return views.application_view(one, jobs=jobs, syncs=self.syncs, stops=stops)
+        return self.sight.application_view(views.application_view(one, jobs=jobs, syncs=self.syncs, stops=stops))
 
 
 async def _jobs_page(sight: Sight, question: ApisQuestion, application: str | None) -> Page[JobView]:

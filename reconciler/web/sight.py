@@ -29,7 +29,7 @@ from reconciler.core.model import (
     Tally,
 )
 from reconciler.core.redaction import MASK, is_secret_name, masked_body
-from reconciler.core.shapes import DriftView, JobView, RequestView, SyncView
+from reconciler.core.shapes import ApplicationView, DriftView, JobView, RequestView, SyncView
 from reconciler.core.windows import matches
 from reconciler.web.access import Admin, Viewer
 from reconciler.web.state import State, WebState
@@ -148,6 +148,12 @@ class Sight:
         if self.sees_configuration:
             return view
         return view.model_copy(update={"drift": tuple(map(_without_values, view.drift))})
+
+    def application_view(self, view: ApplicationView) -> ApplicationView:
+        """An Application, without the query of its address where configuration may not be seen."""
+        if self.sees_configuration or not view.base_url:
+            return view
+        return view.model_copy(update={"base_url": _without_query(view.base_url)})
 
     def job_view(self, view: JobView, request: HttpRequest) -> JobView:
         """A job, with its request where that may be seen, and else without the query of its URL."""

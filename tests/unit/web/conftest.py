@@ -15,7 +15,7 @@ from reconciler.core.model import AccessToken, ApplicationState, Attempt, Cause,
 from reconciler.core.redaction import Redactor
 from reconciler.errors import IdempotencyConflictError, NotFoundError
 from reconciler.services.acts import Acts
-from reconciler.web.access import FAILURES, Access, AccessRules
+from reconciler.web.access import Access, AccessRules
 from reconciler.web.app import create
 from reconciler.web.door import Door
 from reconciler.web.limits import Allowance
@@ -89,7 +89,7 @@ class World:
             open_read=self.open_read,
         )
         self.acts = Acts(self.store, FakeClock(), Redactor(), tell=Telling().act)
-        self.access = Access(rules, lambda: self.now, self.acts, Allowance(FAILURES, lambda: self.steady))
+        self.access = Access(rules, lambda: self.now, self.acts, lambda: self.steady)
         self.state = WebState(
             declared=self.store,
             store=self.store,

@@ -307,6 +307,25 @@ class TestConfiguration:
             "body": '{"customer": 4711}',
         }
 
+    async def test_the_query_of_an_applications_address_is_not_shown_to_others_nor_a_credential_to_anybody(self, world):
+        address = "http://h.example/?tenant=4711&api_key=literal"
+        found = world.store.stored_applications
+        found["billing"] = replace(found["billing"], base_url=address)
+        for url, find in (
+            ("/api/v1/applications", lambda answer: answer["items"][0]),
+            ("/api/v1/applications/billing", lambda answer: answer),
+        ):
+            shown = {
+                role: find((await world.ask(url, **bearer(TOKENS[role]))).json())["baseUrl"]
+                for role in ("viewer", "operator", "admin")
+            }
+            hidden = "http://h.example/?…"
+            assert shown == {
+                "viewer": hidden,
+                "operator": hidden,
+                "admin": "http://h.example/?tenant=4711&api_key=***",
+            }
+
     async def test_values_that_drifted_are_shown_to_an_admin_alone(self, world):
         drift = (
             Drift(key=JobKey("billing", "nightly"), where="store", field="header X-Team", found="evil", declared="pay"),
@@ -376,6 +395,22 @@ class TestLogins:
             raise TokenRefusedError("no")
 
         world = World(token=None, tokens=[], claims=found)
-        statuses = [(await world.ask("/api/v1/runs", **bearer(JWT))).status_code for _ in range(12)]
-        assert statuses == [401] * 10 + [429] * 2
-        assert len(looked) == 10
+        statuses = [(await world.ask("/api/v1/runs", **bearer(JWT))).status_code for _ in range(130)]
+        assert statuses == [401] * 10 + [429] * 120  # the reason is told ten times
+        assert len(looked) == 100
+
+    async def test_others_failures_from_the_same_address_keep_no_login_out(self):
+        async def found(token):
+            if not token.startswith("good"):
+                raise TokenRefusedError("no")
+            return {"sub": "1", "roles": ["viewer"]}
+
+        world = World(token=None, tokens=[], claims=found)
+        world.fill()
+        for _ in range(12):
+            await world.ask("/api/v1/runs", **bearer("unknown"))
+        assert (await world.ask("/api/v1/runs", **bearer("good.bbbb.cccc"))).status_code == 200
+        for _ in range(130):
+            await world.ask("/api/v1/runs", **bearer(JWT))
+        assert (await world.ask("/api/v1/runs", **bearer("good.bbbb.cccc"))).status_code == 200
+        assert (await world.ask("/api/v1/runs", **bearer("good.other.cccc"))).status_code == 429
