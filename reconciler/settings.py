@@ -192,7 +192,7 @@ class Settings(BaseSettings):
     max_in_flight: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=100,
         description="At most so many calls at once, over all Applications; "
-        "one that takes longer than a second hands its place on, up to ten times as many.",
+        "one that takes longer than half a second hands its place on, up to ten times as many.",
     )
     egress: Literal["open", "public"] = Field(
         default="open",

@@ -1,8 +1,8 @@
 """Whose turn it is: bounds on calls in flight and on calls in a span of time, fair between Applications.
 
-Applications take turns, whoever has most waiting. A call that has been in flight for longer than a second hands its
-place on (it stays bounded by its Application's limit and by the ceiling), so that a target that hangs delays the jobs
-of others by no more than that second. Who waits for longer than it may is told what held it. A rate outlives the
+Applications take turns, whoever has most waiting. A call that has been in flight for longer than half a second
+hands its place on (it stays bounded by its Application's limit and by the ceiling), so that a target that hangs delays
+the jobs of others by less than a second. Who waits for longer than it may is told what held it. A rate outlives the
 process that kept it: the calls that others began are counted once they are known, and until then nobody's turn comes.
 Forbidden here: knowing what is done with a turn.
 """
@@ -19,7 +19,7 @@ from reconciler.core.plural import plural
 from reconciler.ports import Clock
 from schemas.base import format_rate
 
-PATIENCE = timedelta(seconds=1)
+PATIENCE = timedelta(milliseconds=500)
 CEILING = 10  # times max_in_flight: calls at once, the slow ones included
 _SWEEP = timedelta(seconds=1)  # how often it is looked who has waited for too long
 _SHORTEST = timedelta(milliseconds=1)
