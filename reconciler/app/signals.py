@@ -12,7 +12,7 @@ _LONGEST_RETRY = 30.0  # seconds between attempts to reach a store or source tha
 
 
 class Signals:
-    """SIGTERM and SIGINT as an event; a second one says to hurry."""
+    """SIGTERM, SIGINT and SIGHUP as an event; a second one says to hurry."""
 
     def __init__(self) -> None:
         self.stop = asyncio.Event()
@@ -29,13 +29,20 @@ class Signals:
     def installed(self) -> Iterator[Signals]:
         """Listen for the signals."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        numbers = _taken()
+        for number in numbers:
             loop.add_signal_handler(number, self._on, number)
         try:
             yield self
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in numbers:
                 loop.remove_signal_handler(number)
+
+
+def _taken() -> list[signal.Signals]:
+    """Those that are listened for. A closed terminal says SIGHUP; under nohup it is ignored, and stays so."""
+    hears_hangups = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    return [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hears_hangups else [])]
 
 
 async def cancelled(*tasks: asyncio.Task[Any]) -> None:

@@ -17,7 +17,7 @@ def only_slow(world, target, method: str = "GET", **spec) -> None:
     world.declare("shop", {"name": "slow", "request": {"path": "/slow", "method": method}, **spec})
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130)])
 def test_a_signal_lets_the_call_in_flight_end_and_starts_nothing_new(world, target, number, code):
     world.declare("shop", {"name": "slow", "request": {"path": "/slow"}}, {"name": "quick"})
     target.say("/slow", Answer(after=2))

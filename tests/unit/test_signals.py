@@ -1,0 +1,44 @@
+"""How a process is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from reconciler.app.signals import Signals
+
+
+async def _sent(*numbers: signal.Signals) -> Signals:
+    with Signals().installed() as signals:
+        for number in numbers:
+            os.kill(os.getpid(), number)
+            await asyncio.wait_for(signals.stop.wait(), 5)
+        await asyncio.sleep(0)
+    return signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+async def test_each_asks_for_an_end_in_good_order(number):
+    signals = await _sent(number)
+    assert signals.stop.is_set()
+    assert not signals.hurry.is_set()
+    assert signals.interrupted is (number is signal.SIGINT)
+
+
+async def test_a_second_one_says_to_hurry():
+    assert (await _sent(signal.SIGHUP, signal.SIGTERM)).hurry.is_set()
+
+
+async def test_a_hangup_that_is_ignored_under_nohup_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Signals().installed() as signals:
+            os.kill(os.getpid(), signal.SIGHUP)
+            await asyncio.sleep(0.01)
+            assert not signals.stop.is_set()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
