@@ -34,6 +34,7 @@ _DURATION_PART = re.compile(r"(\d+)(ms|[dhms])", re.ASCII)
 _DURATION_PATTERN = r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$"
 _RATE = re.compile(r"(\d{1,6})/(\d[\ddhms]*|ms|[dhms])", re.ASCII)
 _PATTERN = re.compile(r"^[a-z0-9*]([-a-z0-9*]*[a-z0-9*])?$")
+_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,3}")
 _LONGEST_NAME = 63
 
 # Bidirectional controls can make a name read as another one (Unicode TR 36, section 2.4).
@@ -140,6 +141,8 @@ def check_zone(value: str) -> str:
         ValueError: there is no such zone.
     """
     try:
+        if not _ZONE.fullmatch(value):  # what is looked up may be a path, or a package that is to be imported
+            raise ValueError
         ZoneInfo(value)
     except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
         raise ValueError("there is no such time zone; zones are named like Europe/Berlin") from None

@@ -12,6 +12,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from reconciler.errors import NotFoundError
+from schemas.base import check_zone
 
 # A year and two days from the calendar's ends, so that every offset can be added without leaving it.
 FIRST = datetime(2, 1, 1, tzinfo=UTC)
@@ -29,7 +30,7 @@ def zone_info(zone: str) -> ZoneInfo:
         NotFoundError: there is no such zone.
     """
     try:
-        return ZoneInfo(zone)
+        return ZoneInfo(check_zone(zone))
     except (ValueError, OSError, KeyError) as error:  # ZoneInfoNotFoundError is a KeyError
         raise NotFoundError(f"there is no time zone {zone!r}; zones are named like Europe/Berlin") from error
 
