@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -140,13 +141,11 @@ def check_zone(value: str) -> str:
     Raises:
         ValueError: there is no such zone.
     """
-    try:
-        if not _ZONE.fullmatch(value):  # what is looked up may be a path, or a package that is to be imported
-            raise ValueError
-        ZoneInfo(value)
-    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
-        raise ValueError("there is no such time zone; zones are named like Europe/Berlin") from None
-    return value
+    with suppress(ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        # What is looked up may be a path, or a package that is to be imported: nothing else is.
+        if _ZONE.fullmatch(value) and ZoneInfo(value):
+            return value
+    raise ValueError("there is no such time zone; zones are named like Europe/Berlin")
 
 
 _duration = (
