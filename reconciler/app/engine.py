@@ -28,7 +28,7 @@ from reconciler.app.remembered import Remembered
 from reconciler.app.signals import Signals, cancelled
 from reconciler.app.telling import Telling
 from reconciler.core.calendars import stop_of
-from reconciler.core.instants import relative
+from reconciler.core.instants import absolute, relative
 from reconciler.core.model import (
     Job,
     JobKey,
@@ -336,7 +336,8 @@ class Engine:
             await self._store.check()
         except StoreUnavailableError as error:
             self._metrics.observe_store(up=False)
-            return [f"the store is away: {error}"]
+            since = self._leadership.away_since
+            return [f"the store is away{'' if since is None else f' since {absolute(since)}'}: {error}"]
         self._metrics.observe_store(up=True)
         return []
 

@@ -61,7 +61,7 @@ class Leadership:
         self._held_until = timedelta.min  # by the steady clock
         self._leading = False  # as was told last
         self._resigned = False
-        self._is_away = False
+        self._away_since: datetime | None = None
         self.lease: Lease | None = None
 
     @property
@@ -71,6 +71,11 @@ class Leadership:
             return None
         return self.lease.term
 
+    @property
+    def away_since(self) -> datetime | None:
+        """Since when the store does not answer, as far as this process has noticed; ``None`` while it does."""
+        return self._away_since
+
     async def keep(self) -> None:
         """Renew, or look whether the lease can be taken, for as long as the process lives; never ends by itself."""
         while True:
@@ -79,7 +84,7 @@ class Leadership:
 
     def _pause(self) -> timedelta:
         if self._is_ours(self.lease):
-            return min(self._span / _RENEWALS, LOOK) if self._is_away else self._span / _RENEWALS
+            return min(self._span / _RENEWALS, LOOK) if self._away_since is not None else self._span / _RENEWALS
         return min(LOOK, self._span / _RENEWALS)
 
     async def step(self) -> None:
@@ -87,13 +92,14 @@ class Leadership:
         if self._resigned:
             return
         self._notice_the_end()
+        began = self._clock.now()
         try:
             await self._renew_or_take()
-            self._is_away = False
+            self._away_since = None
         except StoreError as error:
-            if not self._is_away:
+            if self._away_since is None:
                 log.warning("the lease cannot be looked at: %s", error)
-            self._is_away = isinstance(error, StoreUnavailableError)
+            self._away_since = (self._away_since or began) if isinstance(error, StoreUnavailableError) else None
             self._notice_the_end()
         except Exception:
             log.exception("a bug in leading")

@@ -68,7 +68,7 @@ class Reason(View):
 
 
 class Problem(View):
-    """A problem document; ``errors`` come with ``invalid-request``, ``reasons`` with ``not-ready``."""
+    """A problem document; ``errors`` come with ``invalid-request``, ``reasons`` with ``not-ready`` and status's own."""
 
     type: str
     title: str
@@ -87,13 +87,19 @@ class Refusal:
     code: str
     detail: str
     errors: tuple[Reason, ...] | None = None
+    reasons: tuple[str, ...] | None = None
 
 
 def refuse(
-    code: str, detail: str, *, errors: Iterable[Reason] = (), headers: Mapping[str, str] | None = None
+    code: str,
+    detail: str,
+    *,
+    errors: Iterable[Reason] = (),
+    reasons: Iterable[str] = (),
+    headers: Mapping[str, str] | None = None,
 ) -> HTTPException:
     """An exception that becomes the problem document of this code."""
-    refusal = Refusal(code=code, detail=detail, errors=tuple(errors) or None)
+    refusal = Refusal(code=code, detail=detail, errors=tuple(errors) or None, reasons=tuple(reasons) or None)
     return HTTPException(CODES[code][0], refusal, headers)
 
 
@@ -166,7 +172,8 @@ def masked(request: Request, refusal: Refusal) -> Refusal:
     errors = refusal.errors and tuple(
         Reason(field=redactor.masked(each.field), message=redactor.masked(each.message)) for each in refusal.errors
     )
-    return replace(refusal, detail=redactor.masked(refusal.detail), errors=errors)
+    reasons = refusal.reasons and tuple(map(redactor.masked, refusal.reasons))
+    return replace(refusal, detail=redactor.masked(refusal.detail), errors=errors, reasons=reasons)
 
 
 def _told(code: str, request: Request, error: Exception) -> Response:
@@ -180,7 +187,14 @@ async def _refused(request: Request, error: Exception) -> Response:
     refusal: Any = error.detail
     if isinstance(refusal, Refusal):
         refusal = masked(request, refusal)
-        return problem(refusal.code, refusal.detail, path=path, errors=refusal.errors, headers=error.headers)
+        return problem(
+            refusal.code,
+            refusal.detail,
+            path=path,
+            errors=refusal.errors,
+            reasons=refusal.reasons,
+            headers=error.headers,
+        )
     if error.status_code == 405:  # noqa: PLR2004 - HTTP's own number
         detail = f"{request.method} is not possible here."
         return problem("method-not-allowed", detail, path=path, headers=error.headers)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -15,10 +16,11 @@ from reconciler.core.model import ApplicationState, JobKey, Run, RunQuery, Store
 from reconciler.core.stats import StatsView, stats
 from reconciler.core.stops import Stoppages
 from reconciler.core.views import ApplicationView, JobView, Page, RunView, StatusView, SyncView, View
+from reconciler.errors import StoreUnavailableError
 from reconciler.web import examples
 from reconciler.web.documented import GUARDED, READING, answers
 from reconciler.web.paging import page
-from reconciler.web.problems import Reason, invalid, refuse
+from reconciler.web.problems import RETRY_AFTER, Reason, invalid, refuse
 from reconciler.web.questions import (
     ApisQuestion,
     ApplicationsQuestion,
@@ -54,7 +56,21 @@ RunId = Annotated[str, Path(description="The run's id.", examples=[examples.RUN[
     responses=answers(examples.STATUS, *GUARDED, "store-unavailable"),
 )
 async def read_status(sight: Sees) -> StatusView:
-    """Version, store, revision, readiness, jobs, runs in flight, outcomes of the last 24 hours, processes."""
+    """Version, store, revision, readiness, jobs, runs in flight, outcomes of the last 24 hours, processes.
+
+    While the store is away the problem says what this process knows of that: which store, since when, and why.
+    """
+    asking = asyncio.ensure_future(sight.state.readiness())
+    try:
+        return await _status(sight, asking)
+    except StoreUnavailableError as error:
+        reasons = tuple(await asking) or (f"the store is away: {error}",)
+        raise refuse("store-unavailable", "; ".join(reasons), reasons=reasons, headers=RETRY_AFTER) from error
+    finally:
+        asking.cancel()
+
+
+async def _status(sight: Sight, readiness: Awaitable[Sequence[str]]) -> StatusView:
     state = sight.state
     store, now = state.store, state.now()
     stopped = await _stoppages(sight)
@@ -64,7 +80,7 @@ async def read_status(sight: Sees) -> StatusView:
             now=now,
             store=await store.check(),
             source=state.source,
-            reasons=await state.readiness(),
+            reasons=await readiness,
             jobs=await sight.jobs(),
             applications=await sight.applications(),
             running=sight.of(await store.unfinished()),

@@ -278,3 +278,16 @@ async def test_who_is_the_holder_again_under_another_term_is_told_that_somebody_
     await one.step()
     assert one.told[1:] == [("lost", "another process has led in between"), ("leads", 3, one.mark)]
     assert one.term == 3
+
+
+async def test_it_is_known_since_when_the_store_is_away(one, time, store):
+    await one.step()
+    assert one.leadership.away_since is None
+    store.away = True
+    for _ in range(3):
+        time.advance(1)
+        await one.step()
+    assert one.leadership.away_since == START + timedelta(seconds=1)
+    store.away = False
+    await one.step()
+    assert one.leadership.away_since is None

@@ -367,6 +367,29 @@ async def test_a_store_that_is_away_is_said_so_with_a_time_to_come_back(world, a
     assert answer.headers["retry-after"] == "5"
 
 
+async def test_status_says_of_a_store_that_is_away_what_this_process_knows(world):
+    world.store.away = True
+    world.reasons = ["the store is away since 2026-03-02 09:00:00 UTC: db.internal: refused"]
+    answer = await world.ask("/api/v1/status")
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["reasons"]) == (503, "store-unavailable", world.reasons)
+    assert problem["detail"] == world.reasons[0]
+
+
+async def test_status_says_why_where_the_store_went_away_just_now(world):
+    world.store.away = True
+    assert (await world.ask("/api/v1/status")).json()["reasons"] == ["the store is away: the store is away"]
+
+
+async def test_no_secret_stands_in_what_status_says_of_a_store_that_is_away(world):
+    world.store.away = True
+    world.reasons = ["the store is away: db-hunter2-42.internal"]
+    world.state.redactor.learn("hunter2-42")
+    text = (await world.ask("/api/v1/status")).text
+    assert "db-" in text
+    assert "hunter2-42" not in text
+
+
 @pytest.mark.parametrize("address", READING)
 async def test_a_bug_is_a_problem_without_a_traceback(world, address, monkeypatch, logged):
     async def broken(*_args, **_options):
