@@ -33,6 +33,7 @@ from reconciler.core.model import (
     StoredJob,
     SyncReport,
     Tally,
+    Writing,
 )
 
 
@@ -95,28 +96,12 @@ class Store(Protocol):
     async def applications(self, damaged: OnDamaged | None = None) -> Sequence[ApplicationState]:
         """Every Application, ordered by name; ``damaged`` as in ``jobs``."""
 
-    async def apply(  # noqa: PLR0913 - one transaction; every argument is named
-        self,
-        *,
-        jobs: Iterable[StoredJob] = (),
-        removed_jobs: Iterable[JobKey | str] = (),
-        applications: Iterable[ApplicationState] = (),
-        removed_applications: Iterable[str] = (),
-        windows: Iterable[FreezeWindow] = (),
-        removed_windows: Iterable[str] = (),
-        access_tokens: Iterable[AccessToken] = (),
-        removed_access_tokens: Iterable[str] = (),
-        renamed: Mapping[JobKey, JobKey] | None = None,
-        eras: Iterable[Era] = (),
-        term: int | None = None,
-    ) -> None:
-        """Write these jobs, Applications, windows and access tokens whole, and remove those; runs stay.
+    async def apply(self, writing: Writing, *, term: int | None = None) -> None:
+        """Write its jobs, Applications, windows and access tokens whole, and remove those that it names; runs stay.
 
-        A text among ``removed_jobs`` is the id of a record that cannot be read, as ``damaged`` was told it.
-
-        Batched; nothing given, no write. ``renamed`` (old key -> new key) gives the runs, the open pauses and the eras
-        of the old key to the new one, before anything else is written; chains of renames are safe. ``eras`` are added
-        to the history of schedules; one that is there already stays.
+        Batched; nothing in it, no write. ``renamed`` gives the runs, the open pauses and the eras of the old key to the
+        new one, before anything else is written; chains of renames are safe. ``eras`` are added to the history of
+        schedules; one that is there already stays.
 
         Raises:
             DeposedError: ``term`` is given, and the lease has a higher one; nothing was written.

@@ -141,9 +141,9 @@ def check_zone(value: str) -> str:
     Raises:
         ValueError: there is no such zone.
     """
-    with suppress(ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
-        # What is looked up may be a path, or a package that is to be imported: nothing else is.
-        if _ZONE.fullmatch(value) and ZoneInfo(value):
+    if _ZONE.fullmatch(value):  # what is looked up may be a path, or a package that is to be imported
+        with suppress(ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+            ZoneInfo(value)
             return value
     raise ValueError("there is no such time zone; zones are named like Europe/Berlin")
 

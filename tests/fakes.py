@@ -40,6 +40,7 @@ from reconciler.core.model import (
     StoredJob,
     SyncReport,
     Tally,
+    Writing,
 )
 from reconciler.core.renames import carried_by
 from reconciler.errors import DeposedError, StoreError, StoreUnavailableError
@@ -313,48 +314,29 @@ class MemoryStore:
         for name in names:
             self.damaged.get(kind, {}).pop(name, None)
 
-    async def apply(  # noqa: PLR0913 - the port's own words
-        self,
-        *,
-        jobs: Iterable[StoredJob] = (),
-        removed_jobs: Iterable[JobKey | str] = (),
-        applications: Iterable[ApplicationState] = (),
-        removed_applications: Iterable[str] = (),
-        windows: Iterable[FreezeWindow] = (),
-        removed_windows: Iterable[str] = (),
-        access_tokens: Iterable[AccessToken] = (),
-        removed_access_tokens: Iterable[str] = (),
-        renamed: Mapping[JobKey, JobKey] | None = None,
-        eras: Iterable[Era] = (),
-        term: int | None = None,
-    ) -> None:
-        jobs, removed_jobs = list(jobs), list(removed_jobs)
-        applications, removed_applications = list(applications), list(removed_applications)
-        windows, removed_windows, eras = list(windows), list(removed_windows), list(eras)
-        tokens, removed_tokens = list(access_tokens), list(removed_access_tokens)
-        beside = (applications, removed_applications, windows, removed_windows, tokens, removed_tokens)
-        if not any((jobs, removed_jobs, renamed, eras, *beside)):
+    async def apply(self, writing: Writing, *, term: int | None = None) -> None:
+        if not writing:
             return
         await self._enter("apply")
         self._must_lead(term)
-        self._carry_over(renamed or {}, jobs)
-        self._add_eras(eras, carried_by(renamed or {}, jobs))
-        self.stored_jobs.update({job.key: job for job in jobs})
-        self.stored_applications.update({state.name: state for state in applications})
-        self.stored_windows.update({window.name: window for window in windows})
-        self.stored_access_tokens.update({token.name: token for token in tokens})
-        for key in removed_jobs:
+        self._carry_over(writing.renamed, writing.jobs)
+        self._add_eras(writing.eras, carried_by(writing.renamed, writing.jobs))
+        self.stored_jobs.update({job.key: job for job in writing.jobs})
+        self.stored_applications.update({state.name: state for state in writing.applications})
+        self.stored_windows.update({window.name: window for window in writing.windows})
+        self.stored_access_tokens.update({token.name: token for token in writing.access_tokens})
+        for key in writing.removed_jobs:
             self.stored_jobs.pop(key, None)
-        for name in map(str, [*removed_jobs, *(job.key for job in jobs)]):
+        for name in (*writing.removed_records, *map(str, (*writing.removed_jobs, *(job.key for job in writing.jobs)))):
             self.damaged_jobs.pop(name, None)
-        self._mended("applications", *removed_applications, *(state.name for state in applications))
-        self._mended("windows", *removed_windows, *(window.name for window in windows))
-        self._mended("access_tokens", *removed_tokens, *(token.name for token in tokens))
-        for name in removed_applications:
+        self._mended("applications", *writing.removed_applications, *(state.name for state in writing.applications))
+        self._mended("windows", *writing.removed_windows, *(window.name for window in writing.windows))
+        self._mended("access_tokens", *writing.removed_access_tokens, *(one.name for one in writing.access_tokens))
+        for name in writing.removed_applications:
             self.stored_applications.pop(name, None)
-        for name in removed_windows:
+        for name in writing.removed_windows:
             self.stored_windows.pop(name, None)
-        for name in removed_tokens:
+        for name in writing.removed_access_tokens:
             self.stored_access_tokens.pop(name, None)
         self._leave()
 

@@ -70,14 +70,14 @@ class OidcIssuer:
             raise TokenRefusedError("the login's token is too long")
         try:
             header = jwt.get_unverified_header(token)
+            if "crit" in header:  # the library knows one, and reads the token by it
+                raise TokenRefusedError("the login's token asks for an extension that is not known here")
             claimed = jwt.decode(token, options={"verify_signature": False})
         except (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError):
             raise TokenRefusedError("the token is neither one that is known here nor a readable JWT") from None
         algorithm = header.get("alg")
         if not isinstance(algorithm, str) or algorithm not in _KNOWN:
             raise TokenRefusedError("the login's token is not signed by an algorithm that is trusted here")
-        if "crit" in header:
-            raise TokenRefusedError("the login's token asks for an extension that is not known here")
         if claimed.get("iss") != self._issuer:
             raise TokenRefusedError("the login's token is of another issuer")
         return header

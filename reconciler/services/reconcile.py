@@ -29,6 +29,7 @@ from reconciler.core.model import (
     Snapshot,
     StoredJob,
     SyncReport,
+    Writing,
 )
 from reconciler.core.plan import Action, Plan, held_text
 from reconciler.core.plan_text import kept_texts
@@ -38,7 +39,7 @@ from reconciler.errors import SourceError, UnsafePlanError
 from reconciler.ports import Clock, Source, Store
 from reconciler.services.declarations import Declarations
 from reconciler.services.names import Renaming
-from reconciler.services.state import State, Writing
+from reconciler.services.state import State
 
 JOB = "job"
 _INLINE_FILES = 50  # up to so many new files are parsed on the event loop itself: a few milliseconds

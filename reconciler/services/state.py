@@ -5,49 +5,26 @@ Forbidden here: deciding what is to change; a plan says that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import replace
 
 from reconciler.core.desired import Desired
 from reconciler.core.desired_tokens import closed_token
-from reconciler.core.model import AccessToken, ApplicationState, Era, FreezeWindow, Job, JobKey, StoredJob, SyncReport
+from reconciler.core.model import (
+    AccessToken,
+    ApplicationState,
+    FreezeWindow,
+    Job,
+    JobKey,
+    StoredJob,
+    SyncReport,
+    Writing,
+)
 from reconciler.ports import Store
 
 UNREADABLE = "its record cannot be read"
 _KINDS = ("jobs", "applications", "windows", "access_tokens", "syncs")
 REPORTS_LOOKED_AT = 20  # to find the last revision behind syncs that could not read the source
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Writing:
-    """What is to be written in one go; see ``Store.apply``."""
-
-    jobs: Sequence[StoredJob] = ()
-    removed_jobs: Sequence[JobKey] = ()
-    removed_records: Sequence[str] = ()  # ids of jobs' records that cannot be read
-    applications: Sequence[ApplicationState] = ()
-    removed_applications: Sequence[str] = ()
-    windows: Sequence[FreezeWindow] = ()
-    removed_windows: Sequence[str] = ()
-    access_tokens: Sequence[AccessToken] = ()
-    removed_access_tokens: Sequence[str] = ()
-    renamed: Mapping[JobKey, JobKey] = field(default_factory=dict)
-    eras: Sequence[Era] = ()
-
-    def __bool__(self) -> bool:
-        return any(
-            (
-                self.jobs,
-                self.removed_jobs,
-                self.removed_records,
-                self.applications,
-                self.removed_applications,
-                self.windows,
-                self.removed_windows,
-                self.access_tokens,
-                self.removed_access_tokens,
-            )
-        )
 
 
 class State:
@@ -110,19 +87,7 @@ class State:
 
     async def write(self, writing: Writing, *, term: int | None = None) -> None:
         """Write to the store, then remember it. What fails is not remembered: the next sync begins where this ended."""
-        await self._store.apply(
-            jobs=writing.jobs,
-            removed_jobs=(*writing.removed_jobs, *writing.removed_records),
-            applications=writing.applications,
-            removed_applications=writing.removed_applications,
-            windows=writing.windows,
-            removed_windows=writing.removed_windows,
-            access_tokens=writing.access_tokens,
-            removed_access_tokens=writing.removed_access_tokens,
-            renamed=writing.renamed,
-            eras=writing.eras,
-            term=term,
-        )
+        await self._store.apply(writing, term=term)
         for key in writing.removed_jobs:
             self.jobs.pop(key, None)
         for name in writing.removed_applications:

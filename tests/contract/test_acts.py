@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from reconciler.core.acts import KEEP_ACTS, KEPT_REFUSED, ActKind, ActQuery, act_id
-from reconciler.core.model import JobKey, Retention
+from reconciler.core.model import JobKey, Retention, Writing
 from tests.contract.samples import ODD, act_of
 from tests.fakes import START
 
@@ -88,7 +88,7 @@ async def test_acts_are_asked_for_by_application_and_by_job_with_what_was_done_t
 
 async def test_a_rename_leaves_acts_as_they_were_done(store):
     await store.act([act_of(1)])
-    await store.apply(renamed={JobKey("billing", "nightly"): JobKey("billing", "new")})
+    await store.apply(Writing(renamed={JobKey("billing", "nightly"): JobKey("billing", "new")}))
     assert list(await store.acts(ActQuery())) == [act_of(1)]
 
 

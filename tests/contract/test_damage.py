@@ -8,6 +8,7 @@ import pytest
 
 from reconciler.core.acts import ActQuery
 from reconciler.core.declared_records import encode_job
+from reconciler.core.model import Writing
 from reconciler.core.records import SALVAGED, encode_pause
 from reconciler.errors import StoreError
 from tests.contract.samples import act_of, credential_of, full_application, full_token, full_window, pause_of, report_of
@@ -17,8 +18,8 @@ from tests.fakes import START, stored_job
 async def filled(another):
     """A store with one record of each kind."""
     store = await another()
-    await store.apply(jobs=[stored_job("a/b")], applications=[full_application()])
-    await store.apply(windows=[full_window()], access_tokens=[full_token()])
+    await store.apply(Writing(jobs=[stored_job("a/b")], applications=[full_application()]))
+    await store.apply(Writing(windows=[full_window()], access_tokens=[full_token()]))
     await store.pause(pause_of("1"))
     await store.record(report_of(1))
     await store.keep_credential(credential_of())
@@ -57,7 +58,7 @@ async def test_what_is_written_over_a_damaged_record_mends_it(another, write_by_
     store = await filled(another)
     for kind, (name, _) in verbs(store).items():
         write_by_hand(kind, name, {"_id": name})
-    await store.apply(applications=[full_application()], windows=[full_window()], access_tokens=[full_token()])
+    await store.apply(Writing(applications=[full_application()], windows=[full_window()], access_tokens=[full_token()]))
     await store.pause(pause_of("1"))
     await store.record(report_of(1))
     await store.keep_credential(credential_of())
@@ -91,10 +92,10 @@ async def test_a_pause_of_which_nobody_can_tell_whether_it_is_open_is_told(anoth
 
 async def test_a_record_of_a_job_is_removed_by_the_id_that_was_told(another, write_by_hand):
     store = await another()
-    await store.apply(jobs=[stored_job("a/b"), stored_job("x/y")])
+    await store.apply(Writing(jobs=[stored_job("a/b"), stored_job("x/y")]))
     write_by_hand("jobs", "x/y", encode_job(stored_job("a/b")) | {"_id": "x/y"})
     told: dict[str, str] = {}
     await store.jobs(told.__setitem__)
     assert list(told) == ["x/y"]
-    await store.apply(removed_jobs=list(told))
+    await store.apply(Writing(removed_jobs=list(told)))
     assert list(await store.jobs()) == [stored_job("a/b")]

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.core.model import Era, JobKey, Retention
+from reconciler.core.model import Era, JobKey, Retention, Writing
 from reconciler.errors import DeposedError
 from tests.contract.samples import era_of
 from tests.fakes import START, stored_job
@@ -26,19 +26,19 @@ async def _all(store, **asked) -> list[Era]:
 
 async def test_an_era_comes_back_as_it_was_with_every_field_and_without_a_schedule(store):
     full, over = era_of(), era_of(begin=START + DAY, schedule=None)
-    await store.apply(eras=iter([over, full]))
+    await store.apply(Writing(eras=[over, full]))
     assert await _all(store) == [full, over]
 
 
 async def test_an_era_that_is_there_stays_as_it_is(store):
-    await store.apply(eras=[era_of()])
-    await store.apply(eras=[era_of(revision="another"), era_of(begin=START + DAY)])
+    await store.apply(Writing(eras=[era_of()]))
+    await store.apply(Writing(eras=[era_of(revision="another"), era_of(begin=START + DAY)]))
     assert await _all(store) == [era_of(), era_of(begin=START + DAY)]
 
 
 async def test_eras_come_by_application_then_api_then_begin_and_of_the_jobs_asked_for(store):
     eras = [era for job in ("a-b/c", "a/x", "a/b") for era in _days(1, 0, job=job)]
-    await store.apply(eras=eras)
+    await store.apply(Writing(eras=eras))
     expected = sorted(eras, key=lambda era: (era.key, era.begin))
     assert await _all(store) == expected
     keys = [JobKey("a", "x"), JobKey("a", "none")]
@@ -63,13 +63,13 @@ async def test_eras_come_by_application_then_api_then_begin_and_of_the_jobs_aske
     ],
 )
 async def test_an_era_holds_after_its_begin_until_the_next_one_begins(store, since, until, held):
-    await store.apply(eras=_days(0, 2, 4))
+    await store.apply(Writing(eras=_days(0, 2, 4)))
     found = await store.eras(since=START + since * DAY, until=START + until * DAY)
     assert list(found) == _days(*held)
 
 
 async def test_of_what_has_changed_since_only_those_jobs_are_told(store):
-    await store.apply(eras=[*_days(0, 2, 4), *_days(0, job="a/quiet"), *_days(0, 3, job="a/edited")])
+    await store.apply(Writing(eras=[*_days(0, 2, 4), *_days(0, job="a/quiet"), *_days(0, 3, job="a/edited")]))
     since = START + 2 * DAY
     found = await store.eras(since=since, until=START + 9 * DAY, changed=True)
     assert found == [*_days(0, 3, job="a/edited"), *_days(2, 4)]
@@ -82,10 +82,10 @@ async def test_of_what_has_changed_since_only_those_jobs_are_told(store):
 
 async def test_eras_are_carried_over_to_a_jobs_new_name_also_when_repeated(store):
     old, new, other = JobKey("billing", "nightly"), JobKey("accounts", "nightly"), JobKey("a", "b")
-    await store.apply(eras=[*_days(0, 1), *_days(0, job="a/b")])
+    await store.apply(Writing(eras=[*_days(0, 1), *_days(0, job="a/b")]))
     begun = era_of("accounts/nightly", START + 5 * DAY)
     for _ in range(2):
-        await store.apply(renamed={old: new}, eras=[begun], jobs=[stored_job(str(new))])
+        await store.apply(Writing(renamed={old: new}, eras=[begun], jobs=[stored_job(str(new))]))
         assert await _all(store) == [
             *_days(0, job="a/b"),
             *(replace(era, key=new) for era in _days(0, 1)),
@@ -97,11 +97,11 @@ async def test_eras_are_carried_over_to_a_jobs_new_name_also_when_repeated(store
 
 async def test_names_that_are_exchanged_keep_their_eras_apart_also_when_repeated(store):
     one, two = JobKey("a", "one"), JobKey("a", "two")
-    await store.apply(eras=[*_days(0, job="a/one"), *_days(1, job="a/two")])
+    await store.apply(Writing(eras=[*_days(0, job="a/one"), *_days(1, job="a/two")]))
     renamed = {one: two, two: one}
     begun = _days(5, job="a/one") + _days(6, job="a/two")
     for _ in range(3):
-        await store.apply(renamed=renamed, eras=begun, jobs=[stored_job(str(key)) for key in renamed])
+        await store.apply(Writing(renamed=renamed, eras=begun, jobs=[stored_job(str(key)) for key in renamed]))
         assert await _all(store, keys=[one]) == [*_days(1, job="a/one"), begun[0]]
         assert await _all(store, keys=[two]) == [*_days(0, job="a/two"), begun[1]]
 
@@ -110,12 +110,12 @@ async def test_eras_of_an_older_term_are_refused(store):
     await store.lead("old", timedelta(0), START)
     await store.lead("new", DAY, START)
     with pytest.raises(DeposedError):
-        await store.apply(eras=[era_of()], term=1)
+        await store.apply(Writing(eras=[era_of()]), term=1)
     assert await _all(store) == []
 
 
 async def test_an_era_goes_once_another_has_followed_it_for_long_enough(store):
-    await store.apply(eras=[*_days(0, 2, 4, 6), *_days(0, job="a/quiet"), *_days(3, 9, job="a/edited")])
+    await store.apply(Writing(eras=[*_days(0, 2, 4, 6), *_days(0, job="a/quiet"), *_days(3, 9, job="a/edited")]))
     retention = Retention(keep_failures_for=90 * DAY)
     for _ in range(2):
         assert await store.expire(now=START + 95 * DAY, retention=retention, applications={}) == 0

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.core.model import JobKey, Outcome
+from reconciler.core.model import JobKey, Outcome, Writing
 from reconciler.errors import DeposedError
 from tests.contract.samples import claim_of, ended, full_application, full_token, full_window
 from tests.fakes import START, FakeClock, MemoryStore, stored_job
@@ -303,7 +303,7 @@ async def test_of_two_writes_of_one_run_in_a_batch_the_one_that_ends_it_under_th
 
 
 async def test_what_is_applied_under_an_older_term_is_refused_and_nothing_is_written(store):
-    await store.apply(jobs=[stored_job("a/old")])
+    await store.apply(Writing(jobs=[stored_job("a/old")]))
     await store.claim([claim_of("a/old")])
     await _takeover(store)
     change = {
@@ -315,19 +315,19 @@ async def test_what_is_applied_under_an_older_term_is_refused_and_nothing_is_wri
         "renamed": {JobKey("a", "old"): JobKey("a", "new")},
     }
     with pytest.raises(DeposedError):
-        await store.apply(**change, term=1)
+        await store.apply(Writing(**change), term=1)
     assert list(await store.jobs()) == [stored_job("a/old")]
     assert list(await store.applications()) == list(await store.windows()) == list(await store.access_tokens()) == []
     assert (await store.unfinished())[0].key == JobKey("a", "old")
-    await store.apply(**change, term=2)
+    await store.apply(Writing(**change), term=2)
     assert list(await store.jobs()) == [stored_job("a/new")]
-    await store.apply(jobs=[stored_job("a/newer")])  # without a term, anybody's
+    await store.apply(Writing(jobs=[stored_job("a/newer")]))  # without a term, anybody's
     assert len(await store.jobs()) == 2
 
 
 async def test_the_lease_is_the_same_after_what_was_applied_and_claimed_under_it(store):
     held = await store.lead("a", LONG, START)
-    await store.apply(jobs=[stored_job("a/b")], term=1)
+    await store.apply(Writing(jobs=[stored_job("a/b")]), term=1)
     await store.claim([claim_of(term=1)], term=1)
     assert await store.lease() == held
 

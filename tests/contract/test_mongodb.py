@@ -20,7 +20,7 @@ from pymongo.monitoring import CommandListener
 from pymongo.uri_parser import parse_uri
 
 from reconciler.adapters.mongo import MongoStore
-from reconciler.core.model import JobKey, Retention, RunQuery
+from reconciler.core.model import JobKey, Retention, RunQuery, Writing
 from reconciler.errors import DeposedError, SettingsError, StoreError, StoreUnavailableError
 from tests.contract.relay import Relay
 from tests.contract.samples import claim_of, ended, era_of, full_job, full_window, pause_of
@@ -93,7 +93,7 @@ async def test_mongodb_has_the_indexes_that_the_questions_need(opened, mongodb_u
         {"application": "a", "api": "b"},
     ):
         assert "IXSCAN" in str(database["pauses"].find(condition).explain())
-    await store.apply(eras=[era_of()])
+    await store.apply(Writing(eras=[era_of()]))
     assert "IXSCAN" in str(database["eras"].find({"job": "a/b", "begin": {"$lte": START}}).explain())
     ids = database["runs"].find({"_id": {"$gte": "0"}}, {"_id": 1}).explain()
     assert "'stage': 'FETCH'" not in str(ids)
@@ -104,7 +104,7 @@ async def test_mongodb_has_the_indexes_that_the_questions_need(opened, mongodb_u
 
 async def test_mongodb_reads_what_a_person_has_added_or_written_with_a_shell(opened, mongodb_url, mongodb_client):
     store = await opened(MongoStore(mongodb_url))
-    await store.apply(jobs=[full_job()])
+    await store.apply(Writing(jobs=[full_job()]))
     jobs = _database(mongodb_client, mongodb_url)["jobs"]
     jobs.update_one({}, {"$set": {"note": "mine", "line": 42.0, "request.extra": 1}})  # a shell's numbers are doubles
     assert list(await store.jobs()) == [full_job()]
@@ -115,7 +115,7 @@ async def test_mongodb_reads_what_a_person_has_added_or_written_with_a_shell(ope
 
 async def test_mongodb_tells_records_that_a_shell_has_put_there_and_reads_the_rest(opened, mongodb_url, mongodb_client):
     store = await opened(MongoStore(mongodb_url))
-    await store.apply(jobs=[full_job("a/b"), full_job("a/c"), full_job("a/d")])
+    await store.apply(Writing(jobs=[full_job("a/b"), full_job("a/c"), full_job("a/d")]))
     jobs = _database(mongodb_client, mongodb_url)["jobs"]
     odd = ObjectId()
     jobs.insert_one({"_id": odd, "note": "mine"})
@@ -137,7 +137,7 @@ async def test_a_rename_whose_answers_are_lost_is_completed_by_the_same_call(
     mine = [ended(claim_of("a/old", START + timedelta(hours=hour))) for hour in range(3)]
     theirs = [ended(claim_of("a/new", START + timedelta(hours=hour))) for hour in range(2)] if exchanged else []
     await beside.claim(mine + theirs)
-    await beside.apply(jobs=[full_job("a/old")])
+    await beside.apply(Writing(jobs=[full_job("a/old")]))
     renamed = {old: new, new: old} if exchanged else {old: new}
     change = {
         "jobs": [full_job(str(key)) for key in renamed.values()],
@@ -149,9 +149,9 @@ async def test_a_rename_whose_answers_are_lost_is_completed_by_the_same_call(
     relay.loses_answers = True  # the first write is done, and nothing after it
     for _ in range(2):
         with pytest.raises(StoreUnavailableError):
-            await store.apply(**change)
+            await store.apply(Writing(**change))
     relay.loses_answers = False
-    await store.apply(**change)
+    await store.apply(Writing(**change))
     assert {run.id for run in await beside.runs(RunQuery(application="a", api="new"))} == {run.id for run in mine}
     assert {run.id for run in await beside.runs(RunQuery(application="a", api="old"))} == {run.id for run in theirs}
     assert {stored.key for stored in await beside.jobs()} == set(renamed.values())
@@ -286,7 +286,7 @@ async def test_a_fenced_claim_is_refused_where_somebody_has_removed_the_lease(op
     with pytest.raises(DeposedError, match="the lease is gone; ours was 1"):
         await store.claim([claim_of(term=1)], term=1)
     with pytest.raises(DeposedError, match="the lease is gone; ours was 1"):
-        await store.apply(jobs=[full_job()], term=1)
+        await store.apply(Writing(jobs=[full_job()]), term=1)
     assert list(await store.unfinished()) == list(await store.jobs()) == []
 
 

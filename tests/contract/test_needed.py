@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.core.model import Cause, Outcome, Retention, Run, RunQuery
+from reconciler.core.model import Cause, Outcome, Retention, Run, RunQuery, Writing
 from tests.contract.samples import claim_of, ended, era_of, pause_of
 from tests.fakes import START
 
@@ -111,7 +111,7 @@ async def test_a_pause_that_covers_slots_after_the_mark_stays(store):
 
 async def test_the_era_that_held_at_the_mark_stays(store):
     eras = [era_of(begin=START + number * HOUR) for number in range(5)]
-    await store.apply(eras=eras)
+    await store.apply(Writing(eras=eras))
     await _led(store, START + 2.5 * HOUR)
     await _expire(store, YOUNG)
     assert list(await store.eras(since=START - HOUR, until=NOW)) == eras[2:]

@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 
 from reconciler.adapters.mongo import MongoStore
-from reconciler.core.model import JobKey, Retention, RunQuery
+from reconciler.core.model import JobKey, Retention, RunQuery, Writing
 from reconciler.errors import StoreError
 from tests.contract.samples import (
     claim_of,
@@ -35,8 +35,8 @@ VERBS = [
     lambda store: store.jobs(),
     lambda store: store.job(JobKey("a", "b")),
     lambda store: store.applications(),
-    lambda store: store.apply(jobs=[stored_job()]),
-    lambda store: store.apply(renamed={JobKey("a", "b"): JobKey("a", "c")}),
+    lambda store: store.apply(Writing(jobs=[stored_job()])),
+    lambda store: store.apply(Writing(renamed={JobKey("a", "b"): JobKey("a", "c")})),
     lambda store: store.jobs(lambda name, why: None),
     lambda store: store.windows(),
     lambda store: store.access_tokens(),
@@ -60,8 +60,8 @@ VERBS = [
     lambda store: store.lead("p", HOUR, START),
     lambda store: store.lease(),
     lambda store: store.claim([claim_of("a/b")], term=1),
-    lambda store: store.apply(jobs=[stored_job()], term=1),
-    lambda store: store.apply(eras=[era_of()]),
+    lambda store: store.apply(Writing(jobs=[stored_job()]), term=1),
+    lambda store: store.apply(Writing(eras=[era_of()])),
     lambda store: store.eras(since=START - HOUR, until=START + HOUR),
     lambda store: store.run_ids(START),
     lambda store: store.resign("p", START),
@@ -93,7 +93,7 @@ asyncio.run(main())
 
 async def test_what_was_written_is_there_after_opening_again(another):
     first = await another()
-    await first.apply(jobs=[full_job()], applications=[full_application()], windows=[full_window()])
+    await first.apply(Writing(jobs=[full_job()], applications=[full_application()], windows=[full_window()]))
     await first.pause(pause_of("1"))
     await first.claim([claim_of()])
     await first.record(report_of(1))
@@ -126,7 +126,7 @@ async def test_closing_twice_and_opening_twice_is_allowed(make):
 async def test_many_may_open_a_fresh_store_at_once(make):
     stores = [make() for _ in range(6)]
     await asyncio.gather(*(store.open() for store in stores))
-    await asyncio.gather(*(store.apply(jobs=[stored_job(f"a/{i}")]) for i, store in enumerate(stores)))
+    await asyncio.gather(*(store.apply(Writing(jobs=[stored_job(f"a/{i}")])) for i, store in enumerate(stores)))
     for store in stores:
         assert len(await store.jobs()) == 6
         await store.close()
@@ -162,18 +162,18 @@ async def test_a_second_process_reads_while_the_first_writes(make, another, tmp_
 
 async def test_a_cancelled_verb_leaves_the_store_usable(real_store):
     for turns in range(8):  # at whichever step it is met, it is heard
-        task = asyncio.ensure_future(real_store.apply(jobs=[stored_job(f"a/{i}") for i in range(500)]))
+        task = asyncio.ensure_future(real_store.apply(Writing(jobs=[stored_job(f"a/{i}") for i in range(500)])))
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    await real_store.apply(jobs=[stored_job("b/after")])
+    await real_store.apply(Writing(jobs=[stored_job("b/after")]))
     assert await real_store.job(JobKey("b", "after")) == stored_job("b/after")
 
 
 async def test_what_no_store_can_hold_is_refused_and_the_store_stays_usable(real_store):
     with pytest.raises(StoreError):
-        await real_store.apply(jobs=[stored_job("a/b", description="\udc80")])
-    await real_store.apply(jobs=[stored_job("a/b")])
+        await real_store.apply(Writing(jobs=[stored_job("a/b", description="\udc80")]))
+    await real_store.apply(Writing(jobs=[stored_job("a/b")]))
     assert list(await real_store.jobs()) == [stored_job("a/b")]

@@ -16,7 +16,7 @@ import pytest
 
 from reconciler.adapters.sqlite import SqliteStore
 from reconciler.core.acts import ActQuery
-from reconciler.core.model import JobKey, Outcome, whole_milliseconds
+from reconciler.core.model import JobKey, Outcome, Writing, whole_milliseconds
 from reconciler.errors import StoreError, StoreUnavailableError
 from tests.contract.samples import (
     act_of,
@@ -91,7 +91,7 @@ async def test_sqlite_says_that_a_folder_cannot_be_made(tmp_path):
 async def test_sqlite_says_that_a_file_is_damaged(opened, tmp_path):
     path = tmp_path / "state.db"
     store = await opened(SqliteStore(path))
-    await store.apply(jobs=[stored_job(f"a/{i}") for i in range(200)])
+    await store.apply(Writing(jobs=[stored_job(f"a/{i}") for i in range(200)]))
     await store.close()
     whole = path.read_bytes()
     path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
@@ -111,7 +111,7 @@ async def test_sqlite_says_that_a_file_is_damaged(opened, tmp_path):
 )
 async def test_sqlite_tells_what_is_no_document_and_reads_the_rest(opened, tmp_path, value, why):
     store = await opened(SqliteStore(tmp_path / "state.db"))
-    await store.apply(jobs=[stored_job("a/ä"), stored_job("a/b"), stored_job("a/c", description="☃")])
+    await store.apply(Writing(jobs=[stored_job("a/ä"), stored_job("a/b"), stored_job("a/c", description="☃")]))
     with closing(sqlite3.connect(tmp_path / "state.db")) as other, other:
         other.execute("UPDATE jobs SET document = ? WHERE id = 'a/b'", (value,))
     told: dict[str, str] = {}
@@ -129,7 +129,7 @@ async def test_sqlite_carries_over_also_a_run_whose_document_somebody_has_broken
         other.execute("UPDATE runs SET document = 'nonsense' WHERE id = ?", (broken.id,))
     old, new = JobKey("a", "old"), JobKey("a", "new")
     for renamed in ({old: new}, {old: new, new: old}):
-        await store.apply(renamed=renamed)
+        await store.apply(Writing(renamed=renamed))
     assert await store.run(good.id) == replace(good, key=old)
     with closing(sqlite3.connect(tmp_path / "state.db")) as other:
         assert other.execute("SELECT DISTINCT job FROM runs").fetchall() == [("a/old",)]
@@ -141,9 +141,11 @@ async def test_sqlite_applies_all_or_nothing_also_a_rename(opened, tmp_path):
     await store.claim([run])
     with pytest.raises(StoreError):
         await store.apply(
-            renamed={run.key: JobKey("a", "new")},
-            windows=[full_window()],
-            jobs=[stored_job("a/new", description="\udc80")],
+            Writing(
+                renamed={run.key: JobKey("a", "new")},
+                windows=[full_window()],
+                jobs=[stored_job("a/new", description="\udc80")],
+            )
         )
     assert await store.run(run.id) == run
     assert list(await store.windows()) == []
@@ -240,7 +242,7 @@ async def test_a_sqlite_file_of_an_older_version_keeps_what_it_has_and_gets_what
     assert list(await store.windows()) == []
     await store.act([act_of(1)])
     assert list(await store.acts(ActQuery())) == [act_of(1)]
-    await store.apply(windows=[full_window()], renamed={run.key: JobKey("billing", "new")})
+    await store.apply(Writing(windows=[full_window()], renamed={run.key: JobKey("billing", "new")}))
     await store.pause(pause_of("1"))
     await store.close()
     again = await opened(SqliteStore(path))
@@ -322,10 +324,10 @@ async def test_sqlite_says_that_the_disk_is_full_and_goes_on_when_there_is_room(
     store = await opened(SqliteStore(tmp_path / "state.db"))
     await store._writer.run(lambda connection: connection.execute("PRAGMA max_page_count = 40").fetchone())
     with pytest.raises(StoreUnavailableError, match="the disk is full"):
-        await store.apply(jobs=[stored_job(f"a/{i}") for i in range(2000)])
+        await store.apply(Writing(jobs=[stored_job(f"a/{i}") for i in range(2000)]))
     assert list(await store.jobs()) == []
     await store._writer.run(lambda connection: connection.execute("PRAGMA max_page_count = 100000").fetchone())
-    await store.apply(jobs=[stored_job()])
+    await store.apply(Writing(jobs=[stored_job()]))
     assert list(await store.jobs()) == [stored_job()]
 
 
@@ -339,7 +341,7 @@ async def test_a_sqlite_claim_is_synced_to_the_disk_and_other_writes_need_not_be
 
     await store._writer.run(lambda connection: connection.set_trace_callback(note))
     await store.claim([claim_of()])
-    await store.apply(jobs=[stored_job()])
+    await store.apply(Writing(jobs=[stored_job()]))
     assert seen == ["PRAGMA synchronous = FULL", "COMMIT", "PRAGMA synchronous = NORMAL", "COMMIT"]
 
 
@@ -349,7 +351,7 @@ async def test_a_sqlite_claim_is_synced_to_the_disk_and_other_writes_need_not_be
 )
 async def test_sqlite_names_the_record_that_cannot_be_read(opened, tmp_path, text, complaint):
     store = await opened(SqliteStore(tmp_path / "state.db"))
-    await store.apply(jobs=[stored_job("billing/nightly")])
+    await store.apply(Writing(jobs=[stored_job("billing/nightly")]))
     with closing(sqlite3.connect(tmp_path / "state.db")) as other:
         other.execute("UPDATE jobs SET document = ?", (text,))
         other.commit()
@@ -360,14 +362,14 @@ async def test_sqlite_names_the_record_that_cannot_be_read(opened, tmp_path, tex
 async def test_every_query_that_the_document_on_state_shows_can_be_asked_read_only(opened, tmp_path):
     store = await opened(SqliteStore(tmp_path / "state.db"))
     run = claim_of("billing/nightly-invoices", whole_milliseconds(datetime.now(UTC)))
-    await store.apply(jobs=[full_job()], applications=[full_application()], windows=[full_window()])
+    await store.apply(Writing(jobs=[full_job()], applications=[full_application()], windows=[full_window()]))
     await store.pause(replace(pause_of("1"), until=run.slot + timedelta(hours=1)))
     await store.claim([ended(run, Outcome.FAILED), claim_of("a/b")])
     await store.record(report_of(1))
     await store.beat(process_of("p"))
     await store.act([act_of(1)])
     await store.lead("p", timedelta(seconds=5), START)
-    await store.apply(eras=[era_of("billing/nightly-invoices")])
+    await store.apply(Writing(eras=[era_of("billing/nightly-invoices")]))
     queries = re.search(r"```sql\n(.*?)```", STATE.read_text(encoding="utf-8"), re.DOTALL)[1].splitlines()
     assert len(queries) > 5
     with closing(sqlite3.connect(f"file:{tmp_path}/state.db?mode=ro", uri=True)) as reader:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from reconciler.core.model import FreezeWindow, Retention, Schedule
+from reconciler.core.model import FreezeWindow, Retention, Schedule, Writing
 from tests.contract.samples import ODD, full_window, pause_of
 from tests.fakes import START, stored_job
 
@@ -13,29 +13,29 @@ HOUR = timedelta(hours=1)
 
 
 async def test_a_window_comes_back_as_it_was_with_every_field(store):
-    await store.apply(windows=[full_window()])
+    await store.apply(Writing(windows=[full_window()]))
     assert list(await store.windows()) == [full_window()]
 
 
 async def test_a_window_with_every_field_at_its_default_comes_back(store):
     plain = FreezeWindow(name="w", mode="deny", start=Schedule(declared="@daily", cron="0 0 * * *"), duration=HOUR)
-    await store.apply(windows=[plain])
+    await store.apply(Writing(windows=[plain]))
     assert list(await store.windows()) == [plain]
 
 
 async def test_windows_are_ordered_by_name_and_written_whole(store):
-    await store.apply(windows=iter([full_window("b"), full_window("a"), full_window("c")]))
+    await store.apply(Writing(windows=[full_window("b"), full_window("a"), full_window("c")]))
     changed = replace(full_window("b"), mode="allow", applications=("crm",))
-    await store.apply(windows=[changed], removed_windows=iter(["c", "never-was"]))
+    await store.apply(Writing(windows=[changed], removed_windows=["c", "never-was"]))
     assert list(await store.windows()) == [full_window("a"), changed]
 
 
 async def test_windows_and_jobs_do_not_touch_each_other(store):
-    await store.apply(jobs=[stored_job()], windows=[full_window()])
-    await store.apply(removed_windows=["easter"])
+    await store.apply(Writing(jobs=[stored_job()], windows=[full_window()]))
+    await store.apply(Writing(removed_windows=["easter"]))
     assert list(await store.jobs()) == [stored_job()]
-    await store.apply(windows=[full_window()])
-    await store.apply(removed_jobs=[stored_job().key])
+    await store.apply(Writing(windows=[full_window()]))
+    await store.apply(Writing(removed_jobs=[stored_job().key]))
     assert list(await store.windows()) == [full_window()]
 
 

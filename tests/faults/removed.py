@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from reconciler.adapters.clock import ApsClock
-from reconciler.core.model import Lease, Run
+from reconciler.core.model import Lease, Run, Writing
 from reconciler.errors import DeposedError
 from reconciler.ports import Store
 
@@ -52,8 +52,8 @@ class AlwaysLeadingStore:
     async def claim(self, runs: Sequence[Run], **_: Any) -> frozenset[str]:
         return await self._store.claim(runs)
 
-    async def apply(self, **what: Any) -> None:
-        await self._store.apply(**{name: value for name, value in what.items() if name != "term"})
+    async def apply(self, writing: Writing, **_: Any) -> None:
+        await self._store.apply(writing)
 
 
 class StandingClock(ApsClock):

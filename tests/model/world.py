@@ -152,16 +152,15 @@ class WatchedStore(MemoryStore):
         self.applied: dict[str, list[Applied]] = {}
         self.claimed: dict[str, timedelta] = {}
 
-    async def apply(self, *, jobs=(), removed_jobs=(), **what):
-        jobs, removed_jobs = list(jobs), list(removed_jobs)
+    async def apply(self, writing, *, term=None):
         before = dict(self.stored_jobs)
         try:
-            await super().apply(jobs=jobs, removed_jobs=removed_jobs, **what)
+            await super().apply(writing, term=term)
         finally:
-            for stored in jobs:
+            for stored in writing.jobs:
                 if self.stored_jobs.get(stored.key) is stored and before.get(stored.key) is not stored:
                     self._note(stored)
-            for key in removed_jobs:
+            for key in writing.removed_jobs:
                 if key in before and key not in self.stored_jobs:
                     self._add(str(key), self.world.now(), None)
 

@@ -9,7 +9,7 @@ from reconciler.adapters.sqlite import SqliteStore
 from reconciler.app import acting, auth_trial, reading, stopping, wiring
 from reconciler.core.acts import ActQuery
 from reconciler.core.damage import Damage
-from reconciler.core.model import ApplicationState, JobKey, Outcome, Overrides, SealedCredential
+from reconciler.core.model import ApplicationState, JobKey, Outcome, Overrides, SealedCredential, Writing
 from reconciler.errors import StoreError
 from reconciler.settings import Settings
 from tests.fakes import START, stored_job
@@ -23,7 +23,7 @@ async def url(tmp_path):
     """A store with a job that calls nobody."""
     async with wiring.opened(f"sqlite:///{tmp_path}/state.db") as store:
         await store.apply(
-            jobs=[stored_job("billing/nightly")], applications=[ApplicationState(name="billing", since=START)]
+            Writing(jobs=[stored_job("billing/nightly")], applications=[ApplicationState(name="billing", since=START)])
         )
     return f"sqlite:///{tmp_path}/state.db"
 

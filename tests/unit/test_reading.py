@@ -8,7 +8,7 @@ from reconciler.adapters.sqlite import SqliteStore
 from reconciler.adapters.sqlite.connection import Lane
 from reconciler.app import reading, stopping
 from reconciler.core.damage import Damage
-from reconciler.core.model import ApplicationState, FreezeWindow, Pause, Schedule, SyncReport
+from reconciler.core.model import ApplicationState, FreezeWindow, Pause, Schedule, SyncReport, Writing
 from reconciler.errors import NotFoundError
 from reconciler.settings import Settings
 from tests.fakes import START, stored_job
@@ -27,11 +27,15 @@ async def damaged(tmp_path) -> str:
     store, pause = SqliteStore(path), {"reason": "x", "by": "me", "since": START, "until": START + timedelta(days=9999)}
     await store.open()
     await store.apply(
-        jobs=[stored_job("a/good"), stored_job("a/bad")],
-        applications=[ApplicationState(name="a", since=START)],
-        windows=[
-            FreezeWindow(name="w", mode="deny", start=Schedule(declared="x", cron="0 0 1 1 *"), duration=timedelta(1))
-        ],
+        Writing(
+            jobs=[stored_job("a/good"), stored_job("a/bad")],
+            applications=[ApplicationState(name="a", since=START)],
+            windows=[
+                FreezeWindow(
+                    name="w", mode="deny", start=Schedule(declared="x", cron="0 0 1 1 *"), duration=timedelta(1)
+                )
+            ],
+        )
     )
     await store.pause(Pause(id="1", application="a", **pause))
     report = {"source": "m", "revision": "r", "result": "applied", "started_at": START, "duration_ms": 1.0}

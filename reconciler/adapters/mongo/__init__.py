@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -64,6 +64,7 @@ from reconciler.core.model import (
     StoredJob,
     SyncReport,
     Tally,
+    Writing,
 )
 from reconciler.core.renames import carried_by
 from reconciler.errors import StoreError, StoreUnavailableError
@@ -175,21 +176,7 @@ class MongoStore:
         found = await self._find("applications", {}, declared.decode_application, damaged=damaged)
         return sorted(found, key=lambda state: state.name)
 
-    async def apply(  # noqa: PLR0913 - the port's own words
-        self,
-        *,
-        jobs: Iterable[StoredJob] = (),
-        removed_jobs: Iterable[JobKey | str] = (),
-        applications: Iterable[ApplicationState] = (),
-        removed_applications: Iterable[str] = (),
-        windows: Iterable[FreezeWindow] = (),
-        removed_windows: Iterable[str] = (),
-        access_tokens: Iterable[AccessToken] = (),
-        removed_access_tokens: Iterable[str] = (),
-        renamed: Mapping[JobKey, JobKey] | None = None,
-        eras: Iterable[Era] = (),
-        term: int | None = None,
-    ) -> None:
+    async def apply(self, writing: Writing, *, term: int | None = None) -> None:
         """Carry runs over, write these jobs, Applications, windows and access tokens whole, and remove those.
 
         With a term, the lease is written first, on the condition that nobody has led after it. The writes that follow
@@ -203,21 +190,23 @@ class MongoStore:
         Raises:
             DeposedError: somebody has led after this term; nothing was written.
         """
-        jobs, eras = list(jobs), list(eras)
-        mark = carried_by(renamed or {}, jobs)
+        mark = carried_by(writing.renamed, writing.jobs)
         if term is not None:
             await self._must_lead(term)
-        if renamed:
-            await self._carry_over(renamed, mark)
-        await self._bulk("eras", [addition(declared.encode_era(era), mark) for era in eras])
-        await self._bulk("applications", [replacement(declared.encode_application(state)) for state in applications])
-        await self._bulk("access_tokens", [replacement(declared.encode_token(token)) for token in access_tokens])
-        await self._bulk("access_tokens", removals(removed_access_tokens))
-        await self._bulk("windows", [replacement(declared.encode_window(window)) for window in windows])
-        await self._bulk("jobs", [replacement(declared.encode_job(stored)) for stored in jobs])
-        await self._bulk("jobs", removals(map(str, removed_jobs)))
-        await self._bulk("windows", removals(removed_windows))
-        await self._bulk("applications", removals(removed_applications))
+        if writing.renamed:
+            await self._carry_over(writing.renamed, mark)
+        removed_jobs = (*map(str, writing.removed_jobs), *writing.removed_records)
+        await self._bulk("eras", [addition(declared.encode_era(era), mark) for era in writing.eras])
+        await self._bulk(
+            "applications", [replacement(declared.encode_application(one)) for one in writing.applications]
+        )
+        await self._bulk("access_tokens", [replacement(declared.encode_token(one)) for one in writing.access_tokens])
+        await self._bulk("access_tokens", removals(writing.removed_access_tokens))
+        await self._bulk("windows", [replacement(declared.encode_window(window)) for window in writing.windows])
+        await self._bulk("jobs", [replacement(declared.encode_job(stored)) for stored in writing.jobs])
+        await self._bulk("jobs", removals(removed_jobs))
+        await self._bulk("windows", removals(writing.removed_windows))
+        await self._bulk("applications", removals(writing.removed_applications))
 
     async def _must_lead(self, term: int) -> None:
         collection = self._collection("leases")

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from reconciler.adapters.sqlite import acting, expiring, leading
-from reconciler.adapters.sqlite.applying import Applied
+from reconciler.adapters.sqlite import acting, applying, expiring, leading
 from reconciler.adapters.sqlite.connection import MAY_NOT_WRITE, Lane, Work, may_write, transaction
 from reconciler.adapters.sqlite.rows import (
     RUN_COLUMNS,
@@ -56,6 +55,7 @@ from reconciler.core.model import (
     StoredJob,
     SyncReport,
     Tally,
+    Writing,
 )
 from reconciler.errors import StoreError
 from reconciler.ports import OnDamaged
@@ -227,44 +227,18 @@ class SqliteStore:
         found = await self._read_each(declared.decode_application, sql, damaged=damaged)
         return sorted(found, key=lambda state: state.name)
 
-    async def apply(  # noqa: PLR0913 - the port's own words
-        self,
-        *,
-        jobs: Iterable[StoredJob] = (),
-        removed_jobs: Iterable[JobKey | str] = (),
-        applications: Iterable[ApplicationState] = (),
-        removed_applications: Iterable[str] = (),
-        windows: Iterable[FreezeWindow] = (),
-        removed_windows: Iterable[str] = (),
-        access_tokens: Iterable[AccessToken] = (),
-        removed_access_tokens: Iterable[str] = (),
-        renamed: Mapping[JobKey, JobKey] | None = None,
-        eras: Iterable[Era] = (),
-        term: int | None = None,
-    ) -> None:
+    async def apply(self, writing: Writing, *, term: int | None = None) -> None:
         """Carry runs over, write what is given whole, and remove the rest that is named, in one transaction.
 
         Raises:
             DeposedError: somebody has led after this term; nothing was written.
         """
-        applied = Applied(
-            jobs=list(jobs),
-            removed_jobs=list(removed_jobs),
-            applications=list(applications),
-            removed_applications=list(removed_applications),
-            windows=list(windows),
-            removed_windows=list(removed_windows),
-            access_tokens=list(access_tokens),
-            removed_access_tokens=list(removed_access_tokens),
-            renamed=dict(renamed or {}),
-            eras=list(eras),
-        )
 
         def write(connection: sqlite3.Connection) -> None:
             leading.must_lead(connection, term)
-            applied.write(connection)
+            applying.write(connection, writing)
 
-        if applied:
+        if writing:
             await self._write(write)
 
     async def eras(

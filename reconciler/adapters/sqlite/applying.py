@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 
 from reconciler.adapters.sqlite.rows import row, stamp
 from reconciler.core import declared_records as declared
-from reconciler.core.model import AccessToken, ApplicationState, Era, FreezeWindow, JobKey, StoredJob
+from reconciler.core.model import Era, JobKey, Writing
 from reconciler.core.renames import carried_by
 
 # A document that somebody has broken by hand stays as it is; the column decides whose run it is.
@@ -35,59 +34,29 @@ def _carrying(fields: str) -> tuple[str, ...]:
 _STATEMENTS = {True: _carrying(_MARKED), False: _carrying(_UNMARKED)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
-    """All that one ``apply`` is given."""
+def write(connection: sqlite3.Connection, what: Writing) -> None:
+    """Write all of it; runs are carried over first."""
+    mark = carried_by(what.renamed, what.jobs)
+    _carry_over(connection, what.renamed, mark)
+    many = connection.executemany
+    many("INSERT OR IGNORE INTO eras VALUES (:_id, :job, :begin, :document)", (_era(e, mark) for e in what.eras))
+    many(_replacing("applications"), (row(declared.encode_application(state)) for state in what.applications))
+    many(_replacing("windows"), (row(declared.encode_window(window)) for window in what.windows))
+    many(_replacing("access_tokens"), (row(declared.encode_token(token)) for token in what.access_tokens))
+    many(_replacing("jobs"), (row(declared.encode_job(stored)) for stored in what.jobs))
+    _remove(connection, "jobs", (*map(str, what.removed_jobs), *what.removed_records))
+    _remove(connection, "windows", what.removed_windows)
+    _remove(connection, "access_tokens", what.removed_access_tokens)
+    _remove(connection, "applications", what.removed_applications)
 
-    jobs: Sequence[StoredJob] = ()
-    removed_jobs: Sequence[JobKey | str] = ()
-    applications: Sequence[ApplicationState] = ()
-    removed_applications: Sequence[str] = ()
-    windows: Sequence[FreezeWindow] = ()
-    removed_windows: Sequence[str] = ()
-    access_tokens: Sequence[AccessToken] = ()
-    removed_access_tokens: Sequence[str] = ()
-    renamed: Mapping[JobKey, JobKey] = field(default_factory=dict)
-    eras: Sequence[Era] = ()
 
-    def __bool__(self) -> bool:
-        return any(
-            (
-                self.jobs,
-                self.removed_jobs,
-                self.applications,
-                self.removed_applications,
-                self.windows,
-                self.removed_windows,
-                self.access_tokens,
-                self.removed_access_tokens,
-                self.renamed,
-                self.eras,
-            )
-        )
-
-    def write(self, connection: sqlite3.Connection) -> None:
-        """Write all of it; runs are carried over first."""
-        mark = carried_by(self.renamed, self.jobs)
-        self._carry_over(connection, mark)
-        many = connection.executemany
-        many("INSERT OR IGNORE INTO eras VALUES (:_id, :job, :begin, :document)", (_era(e, mark) for e in self.eras))
-        many(_replacing("applications"), (row(declared.encode_application(state)) for state in self.applications))
-        many(_replacing("windows"), (row(declared.encode_window(window)) for window in self.windows))
-        many(_replacing("access_tokens"), (row(declared.encode_token(token)) for token in self.access_tokens))
-        many(_replacing("jobs"), (row(declared.encode_job(stored)) for stored in self.jobs))
-        _remove(connection, "jobs", map(str, self.removed_jobs))
-        _remove(connection, "windows", self.removed_windows)
-        _remove(connection, "access_tokens", self.removed_access_tokens)
-        _remove(connection, "applications", self.removed_applications)
-
-    def _carry_over(self, connection: sqlite3.Connection, mark: str | None) -> None:
-        pairs = [
-            {"old": str(old), "new": str(new), "application": new.application, "api": new.api, "mark": mark}
-            for old, new in self.renamed.items()
-        ]
-        for statement in _STATEMENTS[mark is not None]:
-            connection.executemany(statement, pairs)
+def _carry_over(connection: sqlite3.Connection, renamed: Mapping[JobKey, JobKey], mark: str | None) -> None:
+    pairs = [
+        {"old": str(old), "new": str(new), "application": new.application, "api": new.api, "mark": mark}
+        for old, new in renamed.items()
+    ]
+    for statement in _STATEMENTS[mark is not None]:
+        connection.executemany(statement, pairs)
 
 
 def _era(era: Era, mark: str | None) -> dict[str, str]:

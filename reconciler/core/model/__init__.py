@@ -15,7 +15,7 @@ from reconciler.core.model.requests import Expectation, HttpRequest, Reply, Retr
 from reconciler.core.model.runs import Attempt, Cause, Outcome, Overrides, Run, RunQuery, Slot, Tally
 from reconciler.core.model.secrets import SecretRef, SecretUse
 from reconciler.core.model.stops import FreezeWindow, Pause, Stop, StopKind
-from reconciler.core.model.sync import ApplicationState, Drift, Problem, Snapshot, SyncReport
+from reconciler.core.model.sync import ApplicationState, Drift, Problem, Snapshot, SyncReport, Writing
 
 __all__ = [
     "AccessToken",
@@ -58,5 +58,6 @@ __all__ = [
     "StoredJob",
     "SyncReport",
     "Tally",
+    "Writing",
     "whole_milliseconds",
 ]

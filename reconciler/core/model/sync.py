@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
+from reconciler.core.model.access import AccessToken
 from reconciler.core.model.instants import whole_milliseconds
-from reconciler.core.model.jobs import Commit, JobKey, Retention
+from reconciler.core.model.jobs import Commit, Era, JobKey, Retention, StoredJob
+from reconciler.core.model.stops import FreezeWindow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,3 +153,28 @@ class Snapshot:
     problems: tuple[Problem, ...] = ()
     commit: Commit | None = None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writing:
+    """What a sync writes in one go; false where that is nothing. See ``ports.Store.apply``.
+
+    Attributes:
+        removed_records: ids of jobs' records that cannot be read, as ``ports.OnDamaged`` was told them.
+        renamed: old key -> new key.
+    """
+
+    jobs: Sequence[StoredJob] = ()
+    removed_jobs: Sequence[JobKey] = ()
+    removed_records: Sequence[str] = ()
+    applications: Sequence[ApplicationState] = ()
+    removed_applications: Sequence[str] = ()
+    windows: Sequence[FreezeWindow] = ()
+    removed_windows: Sequence[str] = ()
+    access_tokens: Sequence[AccessToken] = ()
+    removed_access_tokens: Sequence[str] = ()
+    renamed: Mapping[JobKey, JobKey] = field(default_factory=dict)
+    eras: Sequence[Era] = ()
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, each.name) for each in fields(self))

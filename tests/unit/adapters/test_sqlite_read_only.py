@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.adapters.sqlite import SqliteStore
+from reconciler.core.model import Writing
 from reconciler.errors import StoreError
 from tests.contract.samples import claim_of
 from tests.fakes import stored_job
@@ -46,7 +47,7 @@ def folder() -> Iterator[Path]:
 async def _written(folder: Path, *, closed: bool = True) -> SqliteStore:
     store = SqliteStore(folder / "state.db")
     await store.open()
-    await store.apply(jobs=[stored_job()])
+    await store.apply(Writing(jobs=[stored_job()]))
     await store.claim([claim_of()])
     if closed:
         await store.close()
@@ -81,7 +82,7 @@ async def test_questions_are_answered_while_somebody_else_writes(folder):
         store = SqliteStore(folder / "state.db", reads_only=True)
         await store.open()
         assert list(await store.jobs()) == [stored_job()]
-        await writer.apply(jobs=[stored_job("b/new")])
+        await writer.apply(Writing(jobs=[stored_job("b/new")]))
         assert len(await store.jobs()) == 2
         await store.close()
     await writer.close()
@@ -124,6 +125,6 @@ async def test_a_file_of_an_older_version_must_be_written_once(folder):
 async def test_questions_alone_still_make_ready_a_file_that_may_be_written(folder):
     store = SqliteStore(folder / "state.db", reads_only=True)
     await store.open()
-    await store.apply(jobs=[stored_job()])
+    await store.apply(Writing(jobs=[stored_job()]))
     assert list(await store.jobs()) == [stored_job()]
     await store.close()
