@@ -11,9 +11,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from reconciler.core.declared import DeclaredToken, Flawed, problem_at
+from reconciler.core.desired_alike import for_nobody, with_others
 from reconciler.core.model import AccessToken, Problem, Role
-from reconciler.core.suggest import excerpt
-from reconciler.core.windows import matches
 from reconciler.core.yaml import Document
 from schemas.access_token import AccessToken as Manifest
 
@@ -74,7 +73,9 @@ def tokens_together(
     found = [(each, problem) for same in _alike(declared) for each, problem in same]
     doubled = {each.name for each, _ in found}
     problems = [problem for _, problem in found]
-    problems += [problem for each in declared for problem in _nobody(each, applications, hint)]
+    problems += [
+        problem for each in declared for problem in for_nobody(each, each.token.applications, applications, hint)
+    ]
     tokens = {each.name: each.token for each in reversed(declared)}
     tokens |= {name: replace(tokens[name], closed=HAS_PROBLEMS) for name in doubled}
     for each in flawed:
@@ -94,31 +95,11 @@ def _alike(declared: tuple[DeclaredToken, ...]) -> Iterator[list[tuple[DeclaredT
     for same in names.values():
         yield [
             (each, problem_at(each.file, each.name_place, "metadata.name", f"another {KIND} has this name: {where}"))
-            for each, where in _with_others(same)
+            for each, where in with_others(same)
         ]
     for same in digests.values():
         if len({each.name for each in same}) > 1:
             yield [
                 (each, problem_at(each.file, each.digest_place, "spec.sha256", f"another {KIND} has this one: {where}"))
-                for each, where in _with_others(same)
+                for each, where in with_others(same)
             ]
-
-
-def _with_others(same: list[DeclaredToken]) -> Iterator[tuple[DeclaredToken, str]]:
-    """Each of those that are alike, with where another one stands."""
-    for index, each in enumerate(same):
-        if len(same) > 1:
-            other = same[0] if index else same[1]
-            yield each, f"{other.file}:{other.name_place.line}"
-
-
-def _nobody(declared: DeclaredToken, applications: Collection[str], hint: Callable[[str], str]) -> Iterator[Problem]:
-    """Patterns that open nothing; they are told, and close nothing: an Application may go before its token does."""
-    for index, place in enumerate(declared.pattern_places):
-        pattern = declared.token.applications[index]
-        if pattern == "*" or pattern in applications or any(matches(pattern, name) for name in applications):
-            continue
-        message = f"no Application matches `{pattern}`"
-        if "*" not in pattern:
-            message = f"there is no Application `{excerpt(pattern)}`{hint(pattern)}"
-        yield problem_at(declared.file, place, f"spec.applications[{index}]", message)

@@ -9,10 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from reconciler.core.declared import DeclaredWindow, Flawed, problem_at
+from reconciler.core.desired_alike import for_nobody, with_others
 from reconciler.core.model import FreezeWindow, Problem, Schedule
 from reconciler.core.schedules import Fault, fault_of, faults_beside, resolve
-from reconciler.core.suggest import excerpt
-from reconciler.core.windows import matches
 from reconciler.core.yaml import Document
 from reconciler.errors import ScheduleError
 from schemas.freeze_window import FreezeWindow as Manifest
@@ -89,7 +88,10 @@ def windows_together(
     held = {each.name for each in flawed if each.kind == "FreezeWindow"}
     problems: list[Problem] = []
     for name, same in by_name.items():
-        found = [*_same_name(same), *(problem for each in same for problem in _nobody(each, applications, hint))]
+        found = [
+            *_same_name(same),
+            *(problem for each in same for problem in for_nobody(each, each.window.applications, applications, hint)),
+        ]
         problems.extend(found)
         held |= {name} if found else set()
     return DesiredWindows(
@@ -100,21 +102,5 @@ def windows_together(
 
 
 def _same_name(windows: list[DeclaredWindow]) -> Iterator[Problem]:
-    if len(windows) == 1:
-        return
-    for index, each in enumerate(windows):
-        other = windows[0] if index else windows[1]
-        message = f"another FreezeWindow has this name: {other.file}:{other.name_place.line}"
-        yield problem_at(each.file, each.name_place, "metadata.name", message)
-
-
-def _nobody(declared: DeclaredWindow, applications: Collection[str], hint: Callable[[str], str]) -> Iterator[Problem]:
-    """Patterns that are for nobody; a bare ``*`` is for whoever will be there."""
-    for index, place in enumerate(declared.pattern_places):
-        pattern = declared.window.applications[index]
-        if pattern == "*" or pattern in applications or any(matches(pattern, name) for name in applications):
-            continue
-        message = f"no Application matches `{pattern}`"
-        if "*" not in pattern:
-            message = f"there is no Application `{excerpt(pattern)}`{hint(pattern)}"
-        yield problem_at(declared.file, place, f"spec.applications[{index}]", message)
+    for each, where in with_others(windows):
+        yield problem_at(each.file, each.name_place, "metadata.name", f"another FreezeWindow has this name: {where}")
