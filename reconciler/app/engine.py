@@ -81,7 +81,7 @@ class Engine:
         self._telling = Telling()
         self._wake = asyncio.Event()  # set by the hook, here or at a standby
         self._metrics = Metrics(version=VERSION, now=self._clock.now)
-        self._caller = parts.caller(wiring.egress(settings))
+        self._caller = parts.caller(wiring.egress(settings), settings.max_in_flight)
         self._values = SecretValues(parts.secrets(settings), REDACTOR)
         self._credentials = credentials(
             settings, store=store, clock=self._clock, caller=self._caller, values=self._values

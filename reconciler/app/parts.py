@@ -23,13 +23,13 @@ class Parts:
     Attributes:
         store: from its URL; not yet opened.
         clock: on the event loop that it will wake.
-        caller: on the same loop, from which addresses may be called.
+        caller: on the same loop, from which addresses may be called and how many calls at once are meant.
         secrets: from the settings.
     """
 
     store: Callable[[str], Store] = wiring.store_at
     clock: Callable[[], Clock] = ApsClock
-    caller: Callable[[Policy], HttpCaller] = HttpCaller
+    caller: Callable[[Policy, int], HttpCaller] = HttpCaller
     secrets: Callable[[Settings], Secrets] = wiring.secrets
 
 

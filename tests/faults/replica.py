@@ -39,7 +39,7 @@ def main() -> None:
     parts = Parts(
         store=lambda url: TrappedStore(_store(url, without), traps),
         clock=lambda: _clock(traps, without),
-        caller=lambda policy: TrappedCaller(traps, policy),
+        caller=lambda policy, max_in_flight: TrappedCaller(traps, policy, max_in_flight),
     )
     chosen = settings.load(log_format="json")
     log.configure(chosen.log_format)

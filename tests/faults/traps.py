@@ -78,8 +78,8 @@ class TrappedStore:
 class TrappedCaller(HttpCaller):
     """A caller that says who calls, and asks the target to kill it once the request is there."""
 
-    def __init__(self, traps: Traps, policy: Policy) -> None:
-        super().__init__(policy)
+    def __init__(self, traps: Traps, policy: Policy, max_in_flight: int) -> None:
+        super().__init__(policy, max_in_flight)
         self._traps = traps
 
     async def call(self, request: HttpRequest, timeout: timedelta) -> Reply:  # noqa: ASYNC109 - the port's own

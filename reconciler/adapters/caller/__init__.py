@@ -45,8 +45,8 @@ class HttpCaller:
     def __init__(
         self,
         policy: Policy | None = None,
-        *,
         max_in_flight: int = 100,
+        *,
         max_body: int = MAX_BODY,
         transport: httpx.AsyncBaseTransport | None = None,
         look_up: LookUp | None = None,
