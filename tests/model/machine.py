@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -63,15 +64,19 @@ def declarations(draw: st.DrawFn) -> Declared:
     )  # fmt: skip
 
 
-def manifests(declared: dict[str, Declared], windows: dict[str, tuple[Window, str]]) -> dict[str, str]:
-    """The manifests that say so."""
-    files = {f"{name}.yaml": _application(name, declared) for name in ("shop", "bank")}
+def manifests(
+    declared: dict[str, Declared],
+    windows: dict[str, tuple[Window, str]],
+    renamed: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, str]:
+    """The manifests that say so; ``renamed`` says of new names which were the old ones."""
+    files = {f"{name}.yaml": _application(name, declared, renamed) for name in ("shop", "bank")}
     return files | {f"{name}.yaml": _window(name, *one) for name, one in windows.items()}
 
 
-def _application(application: str, declared: dict[str, Declared]) -> str:
+def _application(application: str, declared: dict[str, Declared], renamed: Mapping[str, str]) -> str:
     keys = [(name.partition("/"), one) for name, one in sorted(declared.items())]
-    apis = "".join(_api(key[2], one) for key, one in keys if key[0] == application)
+    apis = "".join(_api(key[2], one, renamed.get("/".join(key[::2]))) for key, one in keys if key[0] == application)
     return f"""apiVersion: reconciler/v1
 kind: Application
 metadata: {{name: {application}}}
@@ -93,13 +98,14 @@ spec:
 """
 
 
-def _api(name: str, one: Declared) -> str:
+def _api(name: str, one: Declared, old: str | None) -> str:
+    noted = f"\n      annotations: {{reconciler/renamed-from: {old}}}" if old else ""
     schedule = f"{one.cron!r}" if one.cron else f"{{every: {one.every}s}}"
     zone = f"\n      timeZone: {one.zone}" if one.cron else ""
     return f"""
-    - name: {name}
+    - name: {name}{noted}
       schedule: {schedule}{zone}
-      request: {{method: {one.method}, path: /{name}}}
+      request: {{method: {one.method}, path: /{name[0]}}}
       retry: {{limit: {one.retries}}}
       concurrencyPolicy: {one.policy}
       startingDeadline: {one.deadline}s
@@ -134,6 +140,8 @@ class Machine(RuleBasedStateMachine):
         self.world: World | None = None
         self.bugs: Bugs | None = None
         self.windows: dict[str, tuple[Window, str]] = {}
+        self.names: dict[str, str] = {}  # what those of NAMES are called now that have been renamed
+        self.renamed: dict[str, str] = {}
         self.numbers = 0
 
     # The beginning
@@ -159,7 +167,7 @@ class Machine(RuleBasedStateMachine):
             self._pass(SECOND)
 
     def _commit(self) -> None:
-        self.world.source.commit(manifests(self.declared, self.windows), self.declared)
+        self.world.source.commit(manifests(self.declared, self.windows, self.renamed), self.declared)
 
     def _start(self) -> None:
         self.numbers += 1
@@ -305,7 +313,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES), declared=declarations())
     def a_job_is_declared(self, name, declared):
-        self.declared[name] = declared
+        self.declared[self._named(name)] = declared
         self._commit()
 
     @rule(name=st.sampled_from(NAMES), change=times)
@@ -321,18 +329,41 @@ class Machine(RuleBasedStateMachine):
         self._edit(name, suspend=suspend)
 
     def _edit(self, name: str, **changes) -> None:
+        name = self._named(name)
         if name in self.declared:
             self.declared[name] = replace(self.declared[name], **changes)
             self._commit()
 
+    def _named(self, name: str) -> str:
+        """What a job is called by whoever writes manifests."""
+        return self.names.get(name, name)
+
+    def _stored(self, name: str) -> str | None:
+        """What it is called in the store, where it is there."""
+        stored = (str(key) for key in self.world.store.stored_jobs)
+        return next((each for each in stored if each.partition("-")[0] == name), None)
+
+    @rule(name=st.sampled_from(NAMES))
+    def it_is_renamed(self, name):
+        old = self._named(name)
+        if old not in self.declared or self._stored(name) != old:
+            return  # nobody knows it yet by the name that it would give up
+        self.numbers += 1
+        new = self.names[name] = f"{name}-{self.numbers}"
+        self.declared = {new if each == old else each: one for each, one in self.declared.items()}
+        self.renamed[new] = old
+        self._commit()
+
     @rule(name=st.sampled_from(NAMES))
     def it_is_removed(self, name):
-        if self.declared.pop(name, None) is not None:
+        if self.declared.pop(self._named(name), None) is not None:
+            self.names[name] = self._stored(name) or self._named(name)
+            self.renamed.pop(self.names[name], None)
             self._commit()
 
     @rule(name=st.sampled_from((*NAMES, "shop", FIXED)), minutes=st.sampled_from((1, 10, 300)))
     def somebody_pauses(self, name, minutes):
-        application, _, api = name.partition("/")
+        application, _, api = (self._stored(name) or self._named(name)).partition("/")
         now = self.world.now()
         identifier = f"{now:%Y%m%dT%H%M%S}-{len(self.world.pauses):08}"
         self._write_pause(
@@ -347,6 +378,7 @@ class Machine(RuleBasedStateMachine):
         is_open = [one for one, _ in self.world.pauses.values() if not one.ended_at and one.until > self.world.now()]
         if is_open:
             pause = is_open[number % len(is_open)]
+            pause = self.world.store.stored_pauses[pause.id]  # its job may have another name by now
             self._write_pause(replace(pause, ended_at=self.world.now(), ended_by="op@host"))
 
     def _write_pause(self, pause: Pause) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from reconciler.core.model import Cause, Outcome, Run
+from reconciler.core.model import Cause, JobKey, Outcome, Pause, Run
 from tests.model.reference import Declared, slots
 from tests.model.world import ZERO, Applied, Call, World
 
@@ -54,6 +54,7 @@ class Promises:
         yield from self.world.bugs
         yield from self._calls_without_a_claim()
         yield from self._made_twice()
+        yield from self._made_under_two_names()
         yield from self._two_leaders()
         yield from self._storms()
 
@@ -71,6 +72,17 @@ class Promises:
             if run is not None and run.delivery == "atMostOnce" and len(arrived) > 1:
                 yield f"{self._named(run)} was called {len(arrived)} times: {[(c.sender, str(c.at)) for c in arrived]}"
 
+    def _made_under_two_names(self) -> Iterator[str]:
+        """A slot of a job that may be called once is called once, whatever the job is called."""
+        called: dict[tuple[str, datetime], dict[str, Run]] = defaultdict(dict)
+        for call in self.world.target.calls:
+            run = call.run
+            if run is not None and call.arrived and run.cause is Cause.SCHEDULE and run.delivery == "atMostOnce":
+                called[self.world.store.name_of(run.key), run.slot][run.id] = run
+        for (name, slot), runs in called.items():
+            if len(runs) > 1 and self.world.lived.passes(slot) == 1:
+                yield f"{name}: the slot {slot} was called by {len(runs)} runs: {sorted(runs)}"
+
     def _two_leaders(self) -> Iterator[str]:
         owners: dict[int, str] = {}
         for call in self.world.target.calls:
@@ -83,7 +95,7 @@ class Promises:
         begun: Counter[tuple[str, int]] = Counter()
         for call in self.world.target.calls:
             if call.run is not None and call.attempt == 1 and call.run.cause is Cause.SCHEDULE:
-                begun[str(call.run.key), call.elapsed // SECOND] += 1
+                begun[self.world.store.name_of(call.run.key), call.elapsed // SECOND] += 1
         for (name, second), number in begun.items():
             catches_all = any(one.declared and one.declared.catch_up == "all" for one in self._applied(name))
             if number > (MOST_RECORDS + 3 if catches_all else 3):
@@ -158,6 +170,9 @@ class Promises:
         for slot in sorted(single - due.keys() - allowed):
             if not self._is_disputed(name, slot, slot):
                 yield f"{name}: a record of {slot}, at which nothing was due"
+        for slot, number in Counter(run.slot for run in records if run.slots == 1).items():
+            if number > 1 and self.world.lived.passes(slot) == 1:
+                yield f"{name}: the slot {slot} has {number} records"
         for run in counted:
             yield from self._counts(name, run, due.keys() - single)
 
@@ -272,7 +287,7 @@ class Promises:
     def _stops(self, run: Run) -> Iterator[tuple[str, datetime, datetime, timedelta]]:
         """What stopped the job over a stretch of the wall clock, and since when that is written."""
         for pause, written in self.world.pauses.values():
-            if pause.application == run.key.application and pause.api in (None, run.key.api):
+            if pause.application == run.key.application and (pause.api is None or self._is_of(pause, run)):
                 yield "paused", pause.since, pause.ended_at or pause.until, written
         applications = {"*", run.key.application}
         claimed = self.world.store.claimed.get(run.id, ZERO)
@@ -281,6 +296,11 @@ class Promises:
             if window.application in applications and (standing.until is None or claimed < standing.until):
                 for begin in slots(window.start, run.slot - window.duration, run.slot):
                     yield "frozen", begin, begin + window.duration, standing.since
+
+    def _is_of(self, pause: Pause, run: Run) -> bool:
+        """Whether a pause of one job is of the one that had this run, by the names that both have now."""
+        name_of = self.world.store.name_of
+        return name_of(JobKey(pause.application, pause.api or "")) == name_of(run.key)
 
     def _surely_stopped(self, run: Run) -> str:
         """What certainly should have kept this slot from being called; empty for nothing."""

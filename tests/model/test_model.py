@@ -21,7 +21,7 @@ SHORT = settings(
     suppress_health_check=list(HealthCheck),
 )
 LONG = settings(SHORT, max_examples=int(EXAMPLES or 1), stateful_step_count=40, derandomize=False)
-FIRST_FOUND = settings(SHORT, phases=[Phase.generate], report_multiple_bugs=False)
+FIRST_FOUND = settings(SHORT, max_examples=200, phases=[Phase.generate], report_multiple_bugs=False)
 
 
 @pytest.mark.timeout(0 if EXAMPLES else 300)

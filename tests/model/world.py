@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from reconciler.core.model import Pause, Reply, Run, Snapshot, StoredJob
+from reconciler.core.model import JobKey, Pause, Reply, Run, Snapshot, StoredJob
 from tests.fakes import MemoryStore
 from tests.model.reference import Declared, Lived, slots
 
@@ -144,29 +144,52 @@ class Applied:
 
 
 class WatchedStore(MemoryStore):
-    """A store that notes when jobs were written and runs were claimed."""
+    """A store that notes when jobs were written and runs were claimed.
+
+    Attributes:
+        applied: what each job was from when on, by the name that it has now.
+        renamed: old name -> new name.
+    """
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.world = world
         self.applied: dict[str, list[Applied]] = {}
         self.claimed: dict[str, timedelta] = {}
+        self.renamed: dict[str, str] = {}
+
+    def name_of(self, key: JobKey) -> str:
+        """What a job is called now that had this name."""
+        name = str(key)
+        while name in self.renamed:
+            name = self.renamed[name]
+        return name
+
+    def _carry(self, old: str, new: str) -> None:
+        """Another name is no other job: what it was it has been all along."""
+        self.renamed[old] = new
+        self.applied[new] = self.applied.pop(old, [])
 
     async def apply(self, writing, *, term=None):
         before = dict(self.stored_jobs)
         try:
             await super().apply(writing, term=term)
         finally:
+            for old, new in (writing.renamed or {}).items():
+                if old in before and old not in self.stored_jobs and new in self.stored_jobs:
+                    self._carry(str(old), str(new))
             for stored in writing.jobs:
                 if self.stored_jobs.get(stored.key) is stored and before.get(stored.key) is not stored:
                     self._note(stored)
             for key in writing.removed_jobs:
-                if key in before and key not in self.stored_jobs:
+                if key in before and key not in self.stored_jobs and str(key) not in self.renamed:
                     self._add(str(key), self.world.now(), None)
 
     def _note(self, stored: StoredJob) -> None:
-        declared = self.world.source.revisions[stored.revision][str(stored.key)]
-        self._add(str(stored.key), stored.since, declared)
+        name, declared = str(stored.key), self.world.source.revisions[stored.revision][str(stored.key)]
+        history = self.applied.get(name)
+        if name not in self.renamed.values() or not history or history[-1].declared != declared:
+            self._add(name, stored.since, declared)
 
     def _add(self, name: str, begin: datetime, declared: Declared | None) -> None:
         history = self.applied.setdefault(name, [])
