@@ -1,7 +1,7 @@
 """``python -m tests.faults [disk | takeovers]``: a campaign, its report, and exit 1 where a promise was broken.
 
-SLOTS, FAULTS, SECONDS, SEED, REPLICAS and LEASE say how much of what; KILLS and HANDOVERS likewise for the drill.
-REPORT names a file for the report as JSON, KEEP a folder for every log.
+SLOTS, FAULTS, SECONDS, SEED, REPLICAS, LEASE and RENAMES say how much of what; KILLS and HANDOVERS likewise for the
+drill. REPORT names a file for the report as JSON, KEEP a folder for every log.
 
 Forbidden here: everything but asking and telling.
 """

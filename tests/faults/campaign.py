@@ -12,9 +12,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 from reconciler.core.model import Run, RunQuery
 from reconciler.errors import StoreError
@@ -25,7 +26,7 @@ from tests.faults.disk import Disk, small_disk
 from tests.faults.evidence import Evidence
 from tests.faults.faults import ON_MONGODB, ON_SQLITE, Planned, plan
 from tests.faults.inject import Injector
-from tests.faults.jobs import Declared, mixed
+from tests.faults.jobs import Declared, mixed, root
 from tests.faults.watch import Watch
 from tests.faults.world import World
 
@@ -33,6 +34,7 @@ _START = 60.0  # seconds until everything must have begun
 _CALM = 90.0  # seconds in which what was left behind must have been settled
 _PAGE = 1000
 _PROGRESS = 30.0
+_RENAMED = 5  # jobs at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,7 @@ class Options:
 
     Attributes:
         lease: in seconds, for the replicas; the bounds on takeovers hold for the default.
+        renames: how often some jobs are given other names while faults strike.
     """
 
     slots: int = 100_000
@@ -49,10 +52,11 @@ class Options:
     seed: int = 1
     replicas: int = 3
     lease: float = 5.0
+    renames: int = 60
 
     @classmethod
     def from_environment(cls) -> Options:
-        """As SLOTS, FAULTS, SECONDS, SEED, REPLICAS and LEASE say."""
+        """As SLOTS, FAULTS, SECONDS, SEED, REPLICAS, LEASE and RENAMES say."""
         given = {name: os.environ.get(name.upper()) for name in cls.__slots__}
         return cls(
             **{name: type(getattr(cls(), name))(text) for name, text in given.items() if text is not None and text}
@@ -66,12 +70,14 @@ class Told:
     Attributes:
         began: when the faults did, in seconds of the epoch.
         idle: traps into which nobody went.
+        renames: names that were given to jobs.
     """
 
     options: Options
     evidence: Evidence
     began: float
     idle: int
+    renames: int = 0
 
 
 async def run(options: Options) -> Told:
@@ -120,9 +126,11 @@ async def take_place(world: World, planned: Sequence[Planned], options: Options,
         await begin(world, watch)
         injector = Injector(world, watch, span=options.lease, seed=options.seed, disk=disk)
         began = time.time()
+        renaming = asyncio.create_task(_rename(world, watch, options))
         await _strike_all(injector, planned, began + options.seconds, world)
+        await renaming
         evidence = await end(world, watch, injector, options)
-        told = Told(options=options, evidence=evidence, began=began, idle=injector.idle)
+        told = Told(options=options, evidence=evidence, began=began, idle=injector.idle, renames=world.renames)
         (world.folder / "evidence.pickle").write_bytes(pickle.dumps(told))  # for whoever looks into what happened
         return told
 
@@ -155,6 +163,20 @@ async def _strike_all(injector: Injector, planned: Sequence[Planned], end_at: fl
     await asyncio.gather(*beside, return_exceptions=True)
 
 
+async def _rename(world: World, watch: Watch, options: Options) -> None:
+    """Give some jobs other names, again and again; what is not stored yet keeps its own, and so does all at the end."""
+    random = Random(options.seed)  # noqa: S311 - as in the plan
+    for _ in range(options.renames):
+        await asyncio.sleep(options.seconds / (options.renames + 1))
+        with suppress(StoreError):
+            world.rename(await _stored(watch), _RENAMED, random)
+
+
+async def _stored(watch: Watch) -> Mapping[str, float]:
+    """Since when the slots of each job count, as the store has it."""
+    return {str(stored.key): stored.since.timestamp() for stored in await watch.store.jobs()}
+
+
 async def _tell(injector: Injector, world: World) -> None:
     began = time.time()
     while True:
@@ -167,12 +189,12 @@ async def _tell(injector: Injector, world: World) -> None:
 async def end(world: World, watch: Watch, injector: Injector, options: Options, patience: float = _CALM) -> Evidence:
     """Let it calm down, stop everything, and collect what there is."""
     until = time.time()
-    await _calm(watch, until, patience)
+    await _calm(world, watch, until, patience)
     await world.settle()
-    jobs = await watch.store.jobs()
+    stored = await _stored(watch)
     return Evidence(
         jobs=world.jobs,
-        since={str(stored.key): stored.since.timestamp() for stored in jobs},
+        since={key: world.since.get(root(key), since) for key, since in stored.items()},
         until=until,
         runs=await records(watch.store),
         calls=calls.read(world.calls),
@@ -185,7 +207,7 @@ async def end(world: World, watch: Watch, injector: Injector, options: Options, 
     )
 
 
-async def _calm(watch: Watch, until: float, patience: float) -> None:
+async def _calm(world: World, watch: Watch, until: float, patience: float) -> None:
     """Wait until every slot up to an instant has its record, as far as the product knows, and every run its end."""
     while time.time() < until + patience:
         await asyncio.sleep(0.5)
@@ -193,6 +215,8 @@ async def _calm(watch: Watch, until: float, patience: float) -> None:
         if lease is not None and lease.accounted_until.timestamp() < until:
             continue
         try:
+            if {job.key for job in world.jobs} != set(await _stored(watch)):
+                continue
             if not [run for run in await watch.store.unfinished() if run.slot.timestamp() <= until]:
                 return
         except StoreError:

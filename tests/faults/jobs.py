@@ -7,9 +7,10 @@ Forbidden here: importing from the product.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import cycle
+from types import MappingProxyType
 
 import yaml
 
@@ -86,23 +87,34 @@ def mixed(per_second: float) -> Sequence[Declared]:
     return jobs
 
 
-def manifests(jobs: Sequence[Declared], base_url: str) -> str:
-    """The jobs as users write them."""
+def renamed(job: Declared, number: int) -> Declared:
+    """The same job under a name that it has not had yet."""
+    return replace(job, api=f"{root(job.key).partition('/')[2]}-{number}")
+
+
+def root(key: str) -> str:
+    """The first name of a job."""
+    return key.partition("-")[0]
+
+
+def manifests(jobs: Sequence[Declared], base_url: str, old_names: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The jobs as users write them; ``old_names`` by the new ones."""
     documents = []
     for name in sorted({job.application for job in jobs}):
         spec: dict[str, object] = {"baseUrl": base_url}
         if name == CROWDED:
             spec["limits"] = {"concurrency": 4}
-        spec["apis"] = [_api(job) for job in jobs if job.application == name]
+        spec["apis"] = [_api(job, old_names.get(job.key)) for job in jobs if job.application == name]
         documents.append(
             {"apiVersion": "reconciler/v1", "kind": "Application", "metadata": {"name": name}, "spec": spec}
         )
     return yaml.safe_dump_all(documents, sort_keys=False)
 
 
-def _api(job: Declared) -> dict[str, object]:
+def _api(job: Declared, old_name: str | None) -> dict[str, object]:
     return {
         "name": job.api,
+        **({"annotations": {"reconciler/renamed-from": old_name}} if old_name else {}),
         "schedule": {"every": f"{job.every}s"},
         "request": {"method": job.method, "path": job.path},
         "timeout": f"{job.timeout}s",

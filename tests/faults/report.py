@@ -59,6 +59,7 @@ def _figures(told: Told, verdict: Verdict) -> dict[str, Any]:
         "calls": verdict.calls,
         "faults in all": len(evidence.faults),
         "traps that nobody met": told.idle,
+        "jobs renamed": told.renames,
         "lost": verdict.count("lost"),
         "duplicated under atMostOnce": verdict.count("duplicated"),
         "repeated under one key (atLeastOnce)": verdict.repeated,

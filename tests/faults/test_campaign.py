@@ -32,12 +32,13 @@ def judged(evidence) -> Verdict:
 
 @on_mongodb
 async def test_every_slot_has_one_outcome_whatever_fails(tmp_path):
-    options = Options(seconds=9, faults=7, replicas=2, lease=LEASE)
+    options = Options(seconds=9, faults=7, replicas=2, lease=LEASE, renames=3)
     world = World(tmp_path, mixed(20), replicas=2, settings=campaign.settings(options))
     told = await campaign.take_place(world, plan(options.seed, options.faults, options.seconds, KINDS), options)
     verdict = judged(told.evidence)
     assert verdict.breaches == []
     assert verdict.slots >= 150
+    assert told.renames >= 5
     assert {fault.kind for fault in told.evidence.faults} >= {"kill", "stop", "terminate", "network", "database"}
 
 
@@ -106,7 +107,7 @@ async def test_without_a_deadline_it_is_seen_that_a_deposed_leader_goes_on(tmp_p
 async def test_a_full_disk_loses_no_slot(tmp_path):
     try:
         with small_disk(tmp_path / "disk") as disk:
-            options = Options(seconds=6, replicas=1, lease=LEASE)
+            options = Options(seconds=6, replicas=1, lease=LEASE, renames=2)
             file = disk.folder / "state.db"
             world = World(tmp_path, PLAIN, replicas=1, settings=campaign.settings(options), sqlite=file)
             full = [Planned(at=1.0, kind=Kind.DISK, label="", leader=False, part=0.5)]

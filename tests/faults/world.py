@@ -13,10 +13,11 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from random import Random
 from typing import Self
 
 from tests.faults.database import Database
-from tests.faults.jobs import Declared, manifests
+from tests.faults.jobs import Declared, manifests, renamed, root
 from tests.faults.proxy import Proxy
 
 _MEND = 0.5  # seconds
@@ -87,9 +88,14 @@ class Replica:
 class World:
     """Everything that runs.
 
+    Attributes:
+        jobs: what is declared now.
+        since: from when on slots of jobs count that were renamed, by their first names.
+        renames: how many there have been.
+
     Args:
         folder: for everything that is written.
-        jobs: what is declared.
+        jobs: what is declared at first.
         replicas: how many.
         settings: further ``RECONCILER_*`` variables, and FAULTS_WITHOUT.
         sqlite: a file, where all share that instead of a MongoDB; there is no network then.
@@ -105,7 +111,9 @@ class World:
         sqlite: Path | None = None,
     ) -> None:
         self.folder = folder
-        self.jobs = jobs
+        self.jobs = list(jobs)
+        self.since: dict[str, float] = {}
+        self.renames = 0
         self.database = Database(folder / "mongodb")
         self.proxies: list[Proxy] = []
         self.replicas: list[Replica] = []
@@ -115,6 +123,31 @@ class World:
         self._sqlite = sqlite
         self._stack = AsyncExitStack()
         self._looking: Proxy | None = None
+        self._target_url = ""
+        self._old_names: dict[str, str] = {}
+
+    def _declare(self) -> None:
+        """Write the manifests, so that nobody reads half of them."""
+        fresh = self.folder / "all.yaml"
+        fresh.write_text(manifests(self.jobs, self._target_url, self._old_names))
+        fresh.replace(self.folder / "manifests" / "all.yaml")
+
+    def rename(self, stored: Mapping[str, float], most: int, random: Random) -> None:
+        """Give some jobs other names: those of which it is known that they are stored under the ones that they have.
+
+        Args:
+            stored: since when their slots count, by key.
+            most: so many at once.
+            random: which.
+        """
+        known = [place for place, job in enumerate(self.jobs) if job.key in stored]
+        for place in random.sample(known, min(most, len(known))):
+            old = self.jobs[place]
+            self.since.setdefault(root(old.key), stored[old.key])
+            self.renames += 1
+            new = self.jobs[place] = renamed(old, self.renames)
+            self._old_names[new.key] = old.key
+        self._declare()
 
     @property
     def calls(self) -> Path:
@@ -143,7 +176,8 @@ class World:
             self._looking = await self._network()
         port = await self._target()
         (self.folder / "manifests").mkdir()
-        (self.folder / "manifests" / "all.yaml").write_text(manifests(self.jobs, f"http://127.0.0.1:{port}"))
+        self._target_url = f"http://127.0.0.1:{port}"
+        self._declare()
         for number in range(self._wanted):
             replica = Replica(number, self.folder, await self._store_of_one(), self._settings)
             self.replicas.append(replica)
