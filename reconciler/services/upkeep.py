@@ -68,11 +68,12 @@ class Upkeep:
         self._applications = applications
         self._look_back = look_back
         self._unreadable = unreadable
-        self._expired_at: datetime | None = None
-        self._stepped_at: datetime | None = None
+        # By the steady clock: whatever the wall clock is set to, a run must not stay open for it.
+        self._expired_at: timedelta | None = None
+        self._stepped_at: timedelta | None = None
         # Owner -> the sign of life that stood in the store, and since when on our own clock. Other hosts' clocks may be
         # wrong, so that only whether a sign changes counts, not what it says.
-        self._noticed: dict[str, tuple[datetime | None, datetime]] = {}
+        self._noticed: dict[str, tuple[datetime | None, timedelta]] = {}
 
     async def keep(self) -> None:
         """Beat, recover and expire for as long as the process lives; never ends by itself."""
@@ -108,7 +109,7 @@ class Upkeep:
 
     async def _recover(self) -> None:
         processes = {process.id: process for process in await self._store.processes()}
-        now = self._clock.now()
+        now = self._clock.steady()
         if self._stepped_at is not None and now - self._stepped_at > SILENCE:
             self._noticed.clear()  # it was we who slept: the others' signs are not known
         self._stepped_at = now
@@ -122,7 +123,7 @@ class Upkeep:
             if self._leads():
                 await self._settle(run)
 
-    def _silent(self, owners: Collection[str], processes: Mapping[str, Process], now: datetime) -> Collection[str]:
+    def _silent(self, owners: Collection[str], processes: Mapping[str, Process], now: timedelta) -> Collection[str]:
         """Those of the owners who are gone for certain, or show no life any more."""
         self._noticed = {owner: sign for owner, sign in self._noticed.items() if owner in owners}
         silent = set()
@@ -164,12 +165,12 @@ class Upkeep:
         )
 
     async def _expire(self) -> None:
-        now = self._clock.now()
+        now = self._clock.steady()
         if self._expired_at is not None and now - self._expired_at < RETENTION:
             return
         applications = self._applications()
         removed = await self._store.expire(
-            now=now,
+            now=self._clock.now(),
             retention=self._retention,
             applications=applications,
             keep_acts=self._keep_acts,

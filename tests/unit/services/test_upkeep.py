@@ -139,6 +139,24 @@ class TestWhoIsGone:
         await house.steps(1)
         assert house.outcome(run) is Outcome.SUCCEEDED
 
+    @pytest.mark.parametrize("by", [timedelta(days=-365), timedelta(hours=-1), timedelta(days=365)])
+    async def test_setting_the_clock_keeps_no_run_open(self, by):
+        house = House()
+        run = house.abandoned()
+        await house.steps(1)
+        house.clock.jump(by)
+        await house.steps(4)
+        assert house.store.stored_runs[run.id].outcome is not Outcome.RUNNING
+
+    async def test_nor_is_anybody_thought_gone_for_it(self):
+        house = House()
+        run = house.abandoned(owner="other")
+        house.store.stored_processes["other"] = process("other", host="there")
+        await house.steps(1)
+        house.clock.jump(timedelta(hours=1))
+        await house.upkeep.step()
+        assert house.outcome(run) is Outcome.RUNNING
+
     @pytest.mark.parametrize("skew", [timedelta(0), -timedelta(hours=3), timedelta(hours=3)])
     async def test_one_that_shows_life_is_not_whatever_its_clock_says(self, skew):
         house = House()
