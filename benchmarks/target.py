@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import cast
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine"
 _WANTED = ("x-reconciler-scheduled-at", "x-reconciler-job")
@@ -22,7 +23,7 @@ class Target(asyncio.Protocol):
     answer = _ANSWER
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._rest = b""
 
     def data_received(self, data: bytes) -> None:
@@ -31,7 +32,7 @@ class Target(asyncio.Protocol):
             head, _, self._rest = self._rest.partition(b"\r\n\r\n")
             self.notes.append((time.time(), head))
             if self.answer:
-                self._transport.write(self.answer)  # type: ignore[attr-defined]
+                self._transport.write(self.answer)
 
 
 def lines(notes: Iterable[tuple[float, bytes]]) -> Iterator[str]:

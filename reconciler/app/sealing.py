@@ -93,7 +93,10 @@ class Folder:
         self.values: list[SealedValue] = []
         for file, content in self._contents.items():
             for found in sealed_values(file, content):
-                (self.problems if isinstance(found, Problem) else self.values).append(found)  # type: ignore[arg-type]
+                if isinstance(found, Problem):
+                    self.problems.append(found)
+                else:
+                    self.values.append(found)
 
     @property
     def complaints_of_keys(self) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ from reconciler.settings import Settings
 from schemas.base import check_zone
 
 SHOWN_SLOTS = 3
+_SHOWN_HELD = 10
 
 
 class PlanOutput(StrEnum):
@@ -80,7 +81,7 @@ def _conclude(found: Reading | None, problems: tuple[Problem, ...], environment:
     ending = f", environment {environment}" if environment else ""
     if problems or found is None or desired is None:
         held = sorted(desired.held) if desired else []
-        names = f"; held: {', '.join(held[:10])}{' …' if len(held) > 10 else ''}" if held else ""  # noqa: PLR2004
+        names = f"; held: {', '.join(held[:_SHOWN_HELD])}{' …' if len(held) > _SHOWN_HELD else ''}" if held else ""
         console.err().print(f"{plural(len(problems), 'problem')} in {files}{ending}, {jobs} valid{names}")
         return
     applications = plural(len(desired.applications), "Application")

@@ -216,7 +216,9 @@ class _Look:
             except StoreError:
                 raise
             except ReconcilerError as error:
-                log.error("it is not known what %s owed before it was %s: %s", key, past.end, error)  # noqa: TRY400
+                log.error(  # noqa: TRY400 - as above
+                    "it is not known what %s owed before it was %s: %s", key, past.end, error
+                )
 
     async def _lapse(self, past: Bygone, most: int, halted: Stopped, *, has_strangers: bool) -> int:
         """Record what nobody took on in an era that is over, ``most`` slots one by one; how many of these it has."""

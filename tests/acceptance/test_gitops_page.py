@@ -161,9 +161,9 @@ def commands_in(script: str) -> list[list[str]]:
 
 def understood(words: list[str]) -> None:
     """Let the command line take these words apart, without acting on them; raises where it cannot."""
-    group = typer.main.get_command(app)
+    group = typer.main.get_group(app)
     name, *arguments = words
-    command = group.commands[name]  # type: ignore[attr-defined]
+    command = group.commands[name]
     with command.make_context(name, arguments):
         pass
 

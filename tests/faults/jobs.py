@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
 from types import MappingProxyType
+from typing import Any
 
 import yaml
 
@@ -57,7 +58,7 @@ class Declared:
 
 _GET = {"method": "GET"}
 _POST = {"method": "POST"}
-MIX: Sequence[dict[str, object]] = (
+MIX: Sequence[dict[str, Any]] = (
     {"every": 1, **_POST, "policy": "Allow", "catch_up": "none"},
     {"every": 2, **_GET, "policy": "Forbid", "catch_up": "latest"},
     {"every": 2, **_POST, "policy": "Forbid", "catch_up": "all"},
@@ -81,9 +82,7 @@ def mixed(per_second: float) -> Sequence[Declared]:
     for number, sort in enumerate(cycle(MIX)):
         if sum(1 / job.every for job in jobs) >= per_second:
             return jobs
-        jobs.append(
-            Declared(**{"application": f"app{number % APPLICATIONS}", "api": f"job{number:04}", **sort})  # type: ignore[arg-type]
-        )
+        jobs.append(Declared(**{"application": f"app{number % APPLICATIONS}", "api": f"job{number:04}", **sort}))
     return jobs
 
 

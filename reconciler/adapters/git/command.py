@@ -231,8 +231,8 @@ class Started:
     """A process of git that runs."""
 
     def __init__(self, process: subprocess.Popen[bytes], complaints: IO[bytes], *, is_guarded: bool) -> None:
-        assert process.stdin is not None, "it was asked for"  # noqa: S101
-        assert process.stdout is not None, "it was asked for"  # noqa: S101
+        assert process.stdin is not None, "it was asked for"  # noqa: S101 - Popen's type cannot say so
+        assert process.stdout is not None, "it was asked for"  # noqa: S101 - as above
         self.process = process
         self.into: IO[bytes] = process.stdin
         self.out: IO[bytes] = process.stdout

@@ -55,7 +55,7 @@ class TestRunId:
 
     @given(
         st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - made aware
-        st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+        st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - as above
     )
     def test_sorts_as_slots_do(self, one, two):
         if two - one >= timedelta(milliseconds=1):

@@ -100,6 +100,6 @@ async def test_who_never_shakes_hands_is_hung_up_on(tmp_path):
     server = HttpServer(World().app, bind("127.0.0.1", 0), tls=tls_context(*made(tmp_path)), bounds=bounds)
     await server.start()
     with socket.create_connection(("127.0.0.1", server.port)) as client:
-        client.setblocking(False)  # noqa: FBT003
+        client.setblocking(False)  # noqa: FBT003 - the socket's own parameter
         assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 10), 5) == b""
     await server.stop()
