@@ -73,40 +73,54 @@ def found_beside(  # noqa: PLR0913 - what there is to compare
         left: what the last sync found and left as it was.
         kept: jobs (``application/api``) that the last sync let stay undeclared; their Applications stay, too.
     """
-    good = {name: one for name, one in desired.applications.items() if name not in desired.held}
     kinds = (
-        _Kind(
-            name=APPLICATION,
-            stored={name: flatten_application(state) for name, state in applications.items()},
-            declared={name: flatten_application(declared_state(name, one)) for name, one in good.items()},
-            places={name: f"{one.file}:{one.line}" for name, one in desired.applications.items()},
-            damaged=damaged_applications,
-            staying={*desired.held, *(key.partition("/")[0] for key in kept)},
-            rewritten={*desired.held, *desired.applications},
-            unsure=bool(desired.broken),
-        ),
-        _Kind(
-            name=WINDOW,
-            stored={name: _window_table(window) for name, window in windows.items()},
-            declared={name: _window_table(window) for name, window in desired.windows.items()},
-            places={name: f"{window.file}:{window.line}" for name, window in desired.windows.items()},
-            damaged=damaged_windows,
-            staying=desired.held_windows,
-            rewritten=desired.windows,
-            unsure=desired.windows_unknown or bool(desired.broken),
-        ),
-        _Kind(
-            name=ACCESS,
-            stored={name: flatten_token(token) for name, token in tokens.items()},
-            declared={name: flatten_token(token) for name, token in desired.tokens.items() if not token.closed},
-            places={name: f"{token.file}:{token.line}" for name, token in desired.tokens.items()},
-            damaged=damaged_tokens,
-            staying={name for name, token in desired.tokens.items() if token.closed},
-            rewritten=desired.tokens,
-            unsure=bool(desired.broken),
-        ),
+        _applications(applications, desired, damaged_applications, kept),
+        _windows(windows, desired, damaged_windows),
+        _tokens(tokens, desired, damaged_tokens),
     )
     return tuple(one for kind in kinds for one in _found(kind, same_revision=same_revision, left=left))
+
+
+def _applications(
+    stored: Mapping[str, ApplicationState], desired: Desired, damaged: Mapping[str, str], kept: Collection[str]
+) -> _Kind:
+    good = {name: one for name, one in desired.applications.items() if name not in desired.held}
+    return _Kind(
+        name=APPLICATION,
+        stored={name: flatten_application(state) for name, state in stored.items()},
+        declared={name: flatten_application(declared_state(name, one)) for name, one in good.items()},
+        places={name: f"{one.file}:{one.line}" for name, one in desired.applications.items()},
+        damaged=damaged,
+        staying={*desired.held, *(key.partition("/")[0] for key in kept)},
+        rewritten={*desired.held, *desired.applications},
+        unsure=bool(desired.broken),
+    )
+
+
+def _windows(stored: Mapping[str, FreezeWindow], desired: Desired, damaged: Mapping[str, str]) -> _Kind:
+    return _Kind(
+        name=WINDOW,
+        stored={name: _window_table(window) for name, window in stored.items()},
+        declared={name: _window_table(window) for name, window in desired.windows.items()},
+        places={name: f"{window.file}:{window.line}" for name, window in desired.windows.items()},
+        damaged=damaged,
+        staying=desired.held_windows,
+        rewritten=desired.windows,
+        unsure=desired.windows_unknown or bool(desired.broken),
+    )
+
+
+def _tokens(stored: Mapping[str, AccessToken], desired: Desired, damaged: Mapping[str, str]) -> _Kind:
+    return _Kind(
+        name=ACCESS,
+        stored={name: flatten_token(token) for name, token in stored.items()},
+        declared={name: flatten_token(token) for name, token in desired.tokens.items() if not token.closed},
+        places={name: f"{token.file}:{token.line}" for name, token in desired.tokens.items()},
+        damaged=damaged,
+        staying={name for name, token in desired.tokens.items() if token.closed},
+        rewritten=desired.tokens,
+        unsure=bool(desired.broken),
+    )
 
 
 def flatten_application(state: ApplicationState) -> dict[str, str]:
