@@ -235,24 +235,28 @@ def read_job(document: Document) -> StoredJob:
     Raises:
         KeyError, OverflowError, TypeError, ValueError: something is missing, of the wrong type or in the wrong place.
     """
-    request, expect, retry = _request(document, "request"), part(document, "expect"), part(document, "retry")
-    application, api = text(document, "application"), text(document, "api")
-    if text(document, "_id") != f"{application}/{api}":
-        raise ValueError(f"it says that it is {application}/{api}")
-    job = Job(
-        key=JobKey(application, api),
+    return StoredJob(
+        job=_job(document),
+        revision=text(document, "revision"),
+        since=instant(document, "since"),
+        applied_at=maybe_newer(instant, document, "appliedAt"),
+        commit=maybe_newer(commit_of, document, "commit"),
+    )
+
+
+decode_job = naming("job")(read_job)
+
+
+def _job(document: Document) -> Job:
+    return Job(
+        key=_key(document),
         description=text(document, "description"),
         labels=mapping(document, "labels"),
         schedule=_schedule(part(document, "schedule")),
-        request=request,
+        request=_request(document, "request"),
         auth=maybe_newer(_auth, document, "auth"),
-        expect=Expectation(status=texts(expect, "status"), contains=maybe(text, expect, "contains")),
-        retry=RetryPolicy(
-            limit=whole(retry, "limit"),
-            initial_delay=span(retry, "initialDelay"),
-            factor=number(retry, "factor"),
-            max_delay=span(retry, "maxDelay"),
-        ),
+        expect=_expectation(document, "expect"),
+        retry=_retry(document, "retry"),
         timeout=span(document, "timeout"),
         concurrency_policy=text(document, "concurrencyPolicy"),
         starting_deadline=span(document, "startingDeadline"),
@@ -268,16 +272,28 @@ def read_job(document: Document) -> StoredJob:
         digest=text(document, "digest"),
         derived_from=newer(text, document, "derivedFrom", ""),
     )
-    return StoredJob(
-        job=job,
-        revision=text(document, "revision"),
-        since=instant(document, "since"),
-        applied_at=maybe_newer(instant, document, "appliedAt"),
-        commit=maybe_newer(commit_of, document, "commit"),
+
+
+def _key(document: Document) -> JobKey:
+    application, api = text(document, "application"), text(document, "api")
+    if text(document, "_id") != f"{application}/{api}":
+        raise ValueError(f"it says that it is {application}/{api}")
+    return JobKey(application, api)
+
+
+def _expectation(document: Document, name: str) -> Expectation:
+    expect = part(document, name)
+    return Expectation(status=texts(expect, "status"), contains=maybe(text, expect, "contains"))
+
+
+def _retry(document: Document, name: str) -> RetryPolicy:
+    retry = part(document, name)
+    return RetryPolicy(
+        limit=whole(retry, "limit"),
+        initial_delay=span(retry, "initialDelay"),
+        factor=number(retry, "factor"),
+        max_delay=span(retry, "maxDelay"),
     )
-
-
-decode_job = naming("job")(read_job)
 
 
 def _request(document: Document, name: str) -> HttpRequest:
