@@ -96,23 +96,13 @@ def resolve(
         starts_at = schedule.starts_at or starts_at
         ends_at = schedule.ends_at or ends_at
     _check_zone(zone)
-    starts = None if starts_at is None else _instant("startsAt", starts_at, zone)
-    ends = None if ends_at is None else _instant("endsAt", ends_at, zone)
-    if starts and ends and ends < starts:
-        raise ScheduleError(f"endsAt {_written(ends)} lies before startsAt {_written(starts)}: there is no slot")
-    match schedule:
-        case Every():
-            declared = f"every {format_duration(schedule.every)}"
-            return Schedule(declared=declared, every=schedule.every, zone=zone, starts_at=starts, ends_at=ends)
-        case At():
-            return _once(schedule.at, zone, starts, ends)
-        case Frequency():
-            declared, text = _in_words(schedule), _fields(schedule)
-        case Cron():
-            declared = text = schedule.cron
-        case _:
-            declared = text = schedule
-    resolved = _cron(schedule, declared, text, seed)
+    starts, ends = _bounds(starts_at, ends_at, zone)
+    if isinstance(schedule, At):
+        return _once(schedule.at, zone, starts, ends)
+    if isinstance(schedule, Every):
+        declared = f"every {format_duration(schedule.every)}"
+        return Schedule(declared=declared, every=schedule.every, zone=zone, starts_at=starts, ends_at=ends)
+    declared, resolved = _cron(schedule, seed)
     return Schedule(declared=declared, cron=resolved, zone=zone, starts_at=starts, ends_at=ends)
 
 
@@ -128,13 +118,24 @@ def upstream(schedule: Following, application: str) -> JobKey:
     return JobKey(owner or application, api)
 
 
-def _cron(schedule: Declared, declared: str, text: str, seed: str) -> str:
+def _bounds(starts_at: datetime | None, ends_at: datetime | None, zone: str) -> tuple[datetime | None, datetime | None]:
+    starts = None if starts_at is None else _instant("startsAt", starts_at, zone)
+    ends = None if ends_at is None else _instant("endsAt", ends_at, zone)
+    if starts and ends and ends < starts:
+        raise ScheduleError(f"endsAt {_written(ends)} lies before startsAt {_written(starts)}: there is no slot")
+    return starts, ends
+
+
+def _cron(schedule: str | Cron | Frequency, seed: str) -> tuple[str, str]:
+    """As it was declared, and its cron fields with every ``H`` and macro made explicit."""
+    if not isinstance(schedule, Frequency):
+        declared = schedule if isinstance(schedule, str) else schedule.cron
+        return declared, cron.normalise(declared, seed)
+    declared = _in_words(schedule)
     try:
-        return cron.normalise(text, seed)
-    except ScheduleError as error:
-        if isinstance(schedule, Frequency):  # its fields are ours, not the user's
-            raise ScheduleError(f"{declared}: no year has such a day; change `day` or `month`") from error
-        raise
+        return declared, cron.normalise(_fields(schedule), seed)
+    except ScheduleError as error:  # its fields are ours, not the user's
+        raise ScheduleError(f"{declared}: no year has such a day; change `day` or `month`") from error
 
 
 def _once(at: datetime, zone: str, starts: datetime | None, ends: datetime | None) -> Schedule:
