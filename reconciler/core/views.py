@@ -205,22 +205,9 @@ def job_view(
         ScheduleError: the stored schedule has no meaning to this version.
     """
     job = stored.job
-    fields = _alike(JobView, job) | {
-        "key": str(job.key),
-        "auth": None if job.auth is None else job.auth.kind,
-        "secrets": _references(job),
-        "schedule": schedule_view(job.schedule),
-        "last_run": run_brief(last) if last else None,
-        "max_rate": None if job.max_rate is None else format_rate(job.max_rate),
-        "request": None,  # HTTP shows it to whoever may see configuration (web.sight)
-    }
     return JobView(
-        **fields,
-        application=job.key.application,
-        api=job.key.api,
-        method=job.request.method,
-        url=masked_url(job.request.url),
-        follow_redirects=job.request.follow_redirects,
+        **_declared(job),
+        last_run=run_brief(last) if last else None,
         held=held,
         state=state_of(job, stops, now=now),
         completed_at=completed_at(job.schedule, now),
@@ -231,6 +218,23 @@ def job_view(
         since=stored.since,
         applied_at=stored.applied_at,
     )
+
+
+def _declared(job: Job) -> dict[str, Any]:
+    """What a view shows of a job as its manifest declares it."""
+    return _alike(JobView, job) | {
+        "key": str(job.key),
+        "application": job.key.application,
+        "api": job.key.api,
+        "method": job.request.method,
+        "url": masked_url(job.request.url),
+        "follow_redirects": job.request.follow_redirects,
+        "auth": None if job.auth is None else job.auth.kind,
+        "secrets": _references(job),
+        "schedule": schedule_view(job.schedule),
+        "max_rate": None if job.max_rate is None else format_rate(job.max_rate),
+        "request": None,  # HTTP shows it to whoever may see configuration (web.sight)
+    }
 
 
 def _references(job: Job) -> dict[str, str]:
