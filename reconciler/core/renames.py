@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
+from reconciler.core.fields import Document
 from reconciler.core.model import JobKey, StoredJob
 
 
@@ -25,3 +26,8 @@ def carried_by(renamed: Mapping[JobKey, JobKey], jobs: Iterable[StoredJob]) -> s
     pairs = sorted(f"{old} {new}" for old, new in renamed.items())
     revisions = sorted(f"{stored.key} {stored.revision}" for stored in jobs if stored.key in taken)
     return sha256("\n".join([*pairs, *revisions]).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def marked(document: Document, mark: str | None) -> Document:
+    """A document that a renaming brings along; marked, a repetition of it does not carry the document over."""
+    return document if mark is None else document | {"carriedBy": mark}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from reconciler.core.model import Cause, Lease, Outcome, Retention, StoredJob
 from reconciler.core.records import first_id
@@ -21,6 +22,8 @@ FOLLOWING = (Cause.AFTER, Cause.CATCH_UP)
 
 # How far back a process looks for what ended while none was alive, whatever the starting deadlines.
 _LONGEST_LOOK_BACK = timedelta(days=31)
+
+KEPT_REPORTS: Final = 1000  # of syncs, the newest
 
 _ABOVE_ALL = "g"  # of hexadecimal ids
 

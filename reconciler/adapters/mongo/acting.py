@@ -1,32 +1,33 @@
-"""Acts in MongoDB: what is asked for them, and their end. Forbidden here: deciding what is old enough."""
+"""Acts in MongoDB: kept, asked for, and removed when they are old. Forbidden here: deciding what is old enough."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from pymongo.asynchronous.collection import AsyncCollection
 
+from reconciler.adapters.mongo import questions
+from reconciler.adapters.mongo.applying import addition
+from reconciler.adapters.mongo.connected import Connected
 from reconciler.adapters.mongo.expiring import remove
-from reconciler.core.acts import KEPT_REFUSED, ActKind, ActQuery
+from reconciler.core.act_records import decode_act, encode_act
+from reconciler.core.acts import KEPT_REFUSED, Act, ActKind, ActQuery
 from reconciler.core.fields import Document
 from reconciler.core.records import first_id
+from reconciler.ports import OnDamaged
 
 
-def condition(query: ActQuery) -> Document:
-    """The filter of a query. Ids begin with the instant, so that their index serves spans of time."""
-    bounds: list[Document] = [
-        {"$gte": None if query.since is None else first_id(query.since)},
-        {"$lt": None if query.until is None else first_id(query.until)},
-        {"$lt": query.before},
-    ]
-    of_job = query.application is not None and query.api is not None
-    wanted: Document = {
-        "kind": {"$in": [kind.value for kind in query.kinds]} if query.kinds else None,
-        "application": query.application,
-        "api": {"$in": [query.api, None]} if of_job else None,
-        "$and": [{"_id": bound} for bound in bounds if None not in bound.values()] or None,
-    }
-    return {name: value for name, value in wanted.items() if value is not None}
+class Acts(Connected):
+    """What people and processes have done."""
+
+    async def act(self, acts: Sequence[Act]) -> None:
+        """Keep acts, in one batch; one that is there already stays."""
+        await self._bulk("acts", [addition(encode_act(act)) for act in acts])
+
+    async def acts(self, query: ActQuery, damaged: OnDamaged | None = None) -> Sequence[Act]:
+        """The acts that match, newest first; those that cannot be read are told to ``damaged``."""
+        return await self._newest("acts", questions.for_acts(query), decode_act, query.limit, damaged)
 
 
 async def expire(acts: AsyncCollection[Document], before: datetime) -> None:

@@ -10,6 +10,7 @@ from pymongo import DeleteOne, ReplaceOne, UpdateMany, UpdateOne
 
 from reconciler.core.fields import Document
 from reconciler.core.model import JobKey
+from reconciler.core.renames import marked
 
 # Pauses of which the server cannot tell whether they are open: somebody has damaged them.
 UNTELLABLE: tuple[Document, ...] = (
@@ -25,13 +26,9 @@ def replacement(document: Document) -> ReplaceOne[Document]:
     return ReplaceOne({"_id": document["_id"]}, document, upsert=True)
 
 
-def addition(document: Document, mark: str | None) -> UpdateOne:
-    """Write a document where there is none of this name.
-
-    Marked, a repetition of the renaming that it came with does not carry it over.
-    """
-    marked = document if mark is None else document | {"carriedBy": mark}
-    return UpdateOne({"_id": document["_id"]}, {"$setOnInsert": marked}, upsert=True)
+def addition(document: Document) -> UpdateOne:
+    """Write a document where there is none of this name."""
+    return UpdateOne({"_id": document["_id"]}, {"$setOnInsert": document}, upsert=True)
 
 
 def removals(names: Iterable[str]) -> list[Write]:
@@ -62,9 +59,8 @@ def carried_pauses(renamed: Mapping[JobKey, JobKey], mark: str | None) -> list[W
 
 
 def _carried(found: Document, change: Document, mark: str | None) -> Write:
-    if mark is None:
-        return UpdateMany(found, {"$set": change})
-    return UpdateMany(found | {"carriedBy": {"$ne": mark}}, {"$set": change | {"carriedBy": mark}})
+    not_yet = found if mark is None else found | {"carriedBy": {"$ne": mark}}
+    return UpdateMany(not_yet, {"$set": marked(change, mark)})
 
 
 def documents(batch: bytes) -> list[bytes]:

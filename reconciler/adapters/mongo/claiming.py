@@ -14,9 +14,9 @@ from pymongo.read_concern import ReadConcern
 from reconciler.adapters.mongo import leading
 from reconciler.adapters.mongo.refusals import DUPLICATE, taken
 from reconciler.core import records
+from reconciler.core.fencing import deposed
 from reconciler.core.fields import Document
 from reconciler.core.model import Outcome, Run
-from reconciler.errors import DeposedError
 
 _TRIES = 3  # of what is refused only where another process inserts the same at once
 _AT_ONCE = 5000  # runs that one command claims under a term: it is one document, of 16 MB at most
@@ -102,12 +102,6 @@ async def _merge(database: AsyncDatabase[Document], stages: list[Document]) -> N
                 raise
         else:
             return
-
-
-def deposed(stands: int | None, term: int) -> DeposedError:
-    """The error of a write under ``term``, where the lease says otherwise; ``None`` where there is none."""
-    why = "the lease is gone" if stands is None else f"another process leads by now, with term {stands}"
-    return DeposedError(f"{why}; ours was {term}")
 
 
 def _ours(runs: Sequence[Run], stored: Iterable[Document]) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Acts in the file: inserted, asked for, and removed when they are old. Forbidden here: executing outside of a lane."""
+"""Acts in the file: kept, asked for, and removed when they are old. Forbidden here: deciding what is old enough."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
 
+from reconciler.adapters.sqlite import questions
+from reconciler.adapters.sqlite.connected import Connected
 from reconciler.adapters.sqlite.connection import Work
 from reconciler.adapters.sqlite.rows import row
-from reconciler.core.act_records import encode_act
+from reconciler.core.act_records import decode_act, encode_act
 from reconciler.core.acts import KEPT_REFUSED, Act, ActKind, ActQuery
 from reconciler.core.records import first_id
+from reconciler.ports import OnDamaged
 
 _BATCH = 500  # rows removed in one transaction
 
@@ -21,31 +24,25 @@ _SURPLUS = """DELETE FROM acts WHERE id IN (SELECT id FROM acts WHERE kind = ?1 
               WHERE kind = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2) LIMIT ?3)"""
 
 
-def insert(connection: sqlite3.Connection, acts: Sequence[Act]) -> None:
+class Acts(Connected):
+    """What people and processes have done."""
+
+    async def act(self, acts: Sequence[Act]) -> None:
+        """Keep acts, on the disk when this returns; one that is there already stays."""
+        if acts:
+            await self._write_durably(lambda connection: _insert(connection, acts))
+
+    async def acts(self, query: ActQuery, damaged: OnDamaged | None = None) -> Sequence[Act]:
+        """The acts that match, newest first; those that cannot be read are told to ``damaged``."""
+        condition, values = questions.for_acts(query)
+        sql = f"SELECT id, document FROM acts WHERE {condition} ORDER BY id DESC LIMIT ?"  # noqa: S608 - the condition is made of our own words
+        return await self._find(decode_act, sql, (*values, max(0, query.limit)), damaged=damaged)
+
+
+def _insert(connection: sqlite3.Connection, acts: Sequence[Act]) -> None:
     """Add those that are not there yet."""
     rows = [(*row(encode_act(act)).values(), act.kind.value, act.application, act.api) for act in acts]
     connection.executemany(_INSERT, rows)
-
-
-def question(query: ActQuery) -> tuple[str, list[object]]:
-    """The statement that answers a query, and its values. Ids begin with the instant, so they serve spans of time."""
-    conditions: list[tuple[str, list[object]]] = [("1", [])]
-    if query.kinds:
-        marks = ", ".join("?" * len(query.kinds))
-        conditions.append((f"kind IN ({marks})", [kind.value for kind in query.kinds]))
-    if query.application is not None:
-        conditions.append(("application = ?", [query.application]))
-        if query.api is not None:
-            conditions.append(("(api IS NULL OR api = ?)", [query.api]))
-    if query.since is not None:
-        conditions.append(("id >= ?", [first_id(query.since)]))
-    if query.until is not None:
-        conditions.append(("id < ?", [first_id(query.until)]))
-    if query.before is not None:
-        conditions.append(("id < ?", [query.before]))
-    condition = " AND ".join(text for text, _ in conditions)
-    sql = f"SELECT id, document FROM acts WHERE {condition} ORDER BY id DESC LIMIT ?"  # noqa: S608 - our own words
-    return sql, [*(value for _, values in conditions for value in values), max(0, query.limit)]
 
 
 async def expire(write: Callable[[Work[int]], Awaitable[int]], before: datetime) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from reconciler.adapters.sqlite.rows import row, stamp
 from reconciler.core import declared_records as declared
 from reconciler.core.model import Era, JobKey, Writing
-from reconciler.core.renames import carried_by
+from reconciler.core.renames import carried_by, marked
 
 # A document that somebody has broken by hand stays as it is; the column decides whose run it is.
 _CARRY = """UPDATE {table} SET {columns},
@@ -44,7 +44,7 @@ def write(connection: sqlite3.Connection, what: Writing) -> None:
     many(_replacing("windows"), (row(declared.encode_window(window)) for window in what.windows))
     many(_replacing("access_tokens"), (row(declared.encode_token(token)) for token in what.access_tokens))
     many(_replacing("jobs"), (row(declared.encode_job(stored)) for stored in what.jobs))
-    _remove(connection, "jobs", (*map(str, what.removed_jobs), *what.removed_records))
+    _remove(connection, "jobs", what.removed_job_ids)
     _remove(connection, "windows", what.removed_windows)
     _remove(connection, "access_tokens", what.removed_access_tokens)
     _remove(connection, "applications", what.removed_applications)
@@ -60,10 +60,7 @@ def _carry_over(connection: sqlite3.Connection, renamed: Mapping[JobKey, JobKey]
 
 
 def _era(era: Era, mark: str | None) -> dict[str, str]:
-    """An era's row; marked, a repetition of the renaming that it came with does not carry it over."""
-    document = declared.encode_era(era)
-    marked = document if mark is None else document | {"carriedBy": mark}
-    return row(marked) | {"job": str(era.key), "begin": stamp(era.begin)}
+    return row(marked(declared.encode_era(era), mark)) | {"job": str(era.key), "begin": stamp(era.begin)}
 
 
 def _replacing(table: str) -> str:

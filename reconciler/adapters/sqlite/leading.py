@@ -15,8 +15,8 @@ from pathlib import Path
 
 from reconciler.adapters.sqlite.rows import decoded, row
 from reconciler.core import records
+from reconciler.core.fencing import deposed
 from reconciler.core.model import Lease, whole_milliseconds
-from reconciler.errors import DeposedError
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # proc_sys_kernel(5)
 
@@ -103,4 +103,4 @@ def must_lead(connection: sqlite3.Connection, term: int | None) -> None:
         return
     found = connection.execute("SELECT term FROM leases WHERE id = 'leader'").fetchone()
     if found is not None and found[0] > term:
-        raise DeposedError(f"another process leads by now, with term {found[0]}; ours was {term}")
+        raise deposed(found[0], term)

@@ -1,15 +1,15 @@
-"""Records as rows and back, and a query as SQL. Forbidden here: executing anything."""
+"""Records as rows and back. Forbidden here: executing anything."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from reconciler.core import records
 from reconciler.core.fields import Document, attempt
-from reconciler.core.model import Run, RunQuery
+from reconciler.core.model import Run
 from reconciler.errors import StoreError
 from reconciler.ports import OnDamaged
 
@@ -108,27 +108,3 @@ def slices(names: str, lengths: str, whole: bytes | None) -> Iterator[tuple[str,
     for name, length in zip(json.loads(names), json.loads(lengths), strict=True):
         yield name, (whole or b"")[start : start + length]
         start += length
-
-
-def where(query: RunQuery) -> tuple[str, list[Any]]:
-    """The filter of a query, but for its cursor. Run ids begin with the slot, so their index serves spans of time."""
-    conditions: list[tuple[str, list[Any]]] = [("1", [])]
-    if query.application is not None and query.api is not None:
-        conditions.append(("job = ?", [f"{query.application}/{query.api}"]))
-    elif query.application is not None:
-        conditions.append(("application = ?", [query.application]))
-    elif query.api is not None:
-        conditions.append(("api = ?", [query.api]))
-    if query.applications is not None:
-        marks = ", ".join("?" * len(query.applications))
-        conditions.append((f"application IN ({marks})", list(query.applications)))
-    if query.outcomes:
-        marks = ", ".join("?" * len(query.outcomes))
-        conditions.append((f"outcome IN ({marks})", [outcome.value for outcome in query.outcomes]))
-    if query.cause is not None:
-        conditions.append(("cause = ?", [query.cause.value]))
-    if query.since is not None:
-        conditions.append(("id >= ?", [records.first_id(query.since)]))
-    if query.until is not None:
-        conditions.append(("id < ?", [records.first_id(query.until)]))
-    return " AND ".join(text for text, _ in conditions), [value for _, values in conditions for value in values]

@@ -178,3 +178,8 @@ class Writing:
 
     def __bool__(self) -> bool:
         return any(getattr(self, each.name) for each in fields(self))
+
+    @property
+    def removed_job_ids(self) -> tuple[str, ...]:
+        """The id of each job's record that goes, whether it can be read or not."""
+        return (*map(str, self.removed_jobs), *self.removed_records)

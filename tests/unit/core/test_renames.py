@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.core.model import JobKey
-from reconciler.core.renames import carried_by
+from reconciler.core.renames import carried_by, marked
 from tests.fakes import stored_job
 
 A, B, C = JobKey("app", "a"), JobKey("app", "b"), JobKey("app", "c")
@@ -33,3 +33,9 @@ def test_another_renaming_and_another_revision_have_another_mark():
 def test_other_jobs_written_along_do_not_matter():
     exchanged = {A: B, B: A}
     assert carried_by(exchanged, [stored_job("app/c", revision="r7")]) == carried_by(exchanged, [])
+
+
+def test_a_document_is_marked_where_the_renaming_has_a_mark():
+    document = {"_id": "app/b"}
+    assert marked(document, "m1") == {"_id": "app/b", "carriedBy": "m1"}
+    assert marked(document, None) == document == {"_id": "app/b"}
