@@ -15,14 +15,31 @@ from typing import Final, NamedTuple
 
 DEEPEST: Final = 3  # escapings of escapings
 
-_ESCAPED: Final = re.compile(
-    r"(?P<percent>(?:%[0-9A-Fa-f]{2})+)"
-    r"|(?P<unicode>(?:\\u[0-9A-Fa-f]{4})+)"
+MOST: Final = 40  # of all the ways in which one text can be read back; a hostile one has many
+
+_PERCENT: Final = r"(?P<percent>(?:%[0-9A-Fa-f]{2})+)|(?P<cut_percent>%[0-9A-Fa-f]?\Z)"
+_PLUS: Final = r"(?P<plus>\+)"
+_BACKSLASH: Final = (
+    r"(?P<unicode>(?:\\u[0-9A-Fa-f]{4})+)"
     r"|(?P<byte>\\x[0-9A-Fa-f]{2})"
     r"|(?P<plain>\\[\"'\\/])"
     r"|(?P<control>\\[bfnrt])"
-    r"|(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});)"
-    r"|(?P<cut>(?:%[0-9A-Fa-f]?|\\(?:[ux][0-9A-Fa-f]{0,3})?|&#?[A-Za-z0-9]{0,7})\Z)"
+    r"|(?P<cut_backslash>\\(?:[ux][0-9A-Fa-f]{0,3})?\Z)"
+)
+_ENTITY: Final = (
+    r"(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});)|(?P<cut_entity>&#?[A-Za-z0-9]{0,7}\Z)"
+)
+# All at once, as where one part of a text was escaped in one way and the next one in another; and each by itself, for
+# what is an escape in one notation may be meant as it stands in another.
+_NOTATIONS: Final = tuple(
+    re.compile(pattern)
+    for pattern in (
+        f"{_PERCENT}|{_BACKSLASH}|{_ENTITY}",
+        _PERCENT,
+        f"{_PERCENT}|{_PLUS}",
+        _BACKSLASH,
+        _ENTITY,
+    )
 )
 _CONTROLS: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _BREAK: Final = re.compile(r"[ \t]*\r?\n[ \t]*")
@@ -36,22 +53,22 @@ class Layer(NamedTuple):
 
 
 def layers(text: str) -> Iterator[Layer]:
-    """What a text is when it is read back, once and more often, and without line breaks; nothing if that is itself."""
-    places = range(len(text) + 1)
-    yield from _deeper(Layer(text, places))
-    if "+" in text and "%" in text:  # in forms it stands for a space
-        yield from _deeper(Layer(text.replace("+", " "), places))
-
-
-def _deeper(layer: Layer) -> Iterator[Layer]:
+    """What a text may be when it is read back, once and more often, and without line breaks; none that is itself."""
+    first = Layer(text, range(len(text) + 1))
+    seen, reached = {text}, [first]
+    if "\n" in text:
+        yield _joined(first)
     for _ in range(DEEPEST):
-        if "\n" in layer.text:
-            yield _joined(layer)
-        further = _read_back(layer)
-        if further is None:
-            return
-        layer = further
-        yield layer
+        further: list[Layer] = []
+        for layer in (_read_back(known, notation) for known in reached for notation in _NOTATIONS):
+            if layer is None or layer.text in seen or len(seen) > MOST:
+                continue
+            seen.add(layer.text)
+            further.append(layer)
+            yield layer
+            if "\n" in layer.text:
+                yield _joined(layer)
+        reached = further
 
 
 def _joined(layer: Layer) -> Layer:
@@ -59,9 +76,11 @@ def _joined(layer: Layer) -> Layer:
     return _replaced(layer, [(match.start(), match.end(), ()) for match in _BREAK.finditer(layer.text)])
 
 
-def _read_back(layer: Layer) -> Layer | None:
-    found = [(match.start(), match.end(), tuple(_meant(match))) for match in _ESCAPED.finditer(layer.text)]
-    return _replaced(layer, found) if found else None
+def _read_back(layer: Layer, notation: re.Pattern[str]) -> Layer | None:
+    matches = list(notation.finditer(layer.text))
+    if all(match.lastgroup == "plus" for match in matches):  # without anything else, text and base64 have these
+        return None
+    return _replaced(layer, [(match.start(), match.end(), tuple(_meant(match))) for match in matches])
 
 
 def _replaced(layer: Layer, found: Sequence[tuple[int, int, Sequence[tuple[str, int]]]]) -> Layer:
@@ -92,6 +111,8 @@ def _meant(match: re.Match[str]) -> Iterator[tuple[str, int]]:
         yield from _units(bytes.fromhex(written.replace("\\u", "")))
     elif kind == "byte":
         yield chr(int(written.removeprefix("\\x"), base=16)), len(written)
+    elif kind == "plus":  # in forms
+        yield " ", 1
     elif kind == "plain":
         yield written[1], len(written)
     elif kind == "control":
