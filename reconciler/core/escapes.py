@@ -15,7 +15,8 @@ from typing import Final, NamedTuple
 
 DEEPEST: Final = 3  # escapings of escapings
 
-MOST: Final = 40  # of all the ways in which one text can be read back; a hostile one has many
+MOST: Final = 40  # of all the ways in which one text can be read back; a hostile one has many…
+MOST_CHARACTERS: Final = 48_000  # …and all of them together, so that whoever answers so holds nobody up
 
 _PERCENT: Final = r"(?P<percent>(?:%[0-9A-Fa-f]{2})+)|(?P<cut_percent>%[0-9A-Fa-f]?\Z)"
 _PLUS: Final = r"(?P<plus>\+)"
@@ -55,14 +56,17 @@ class Layer(NamedTuple):
 def layers(text: str) -> Iterator[Layer]:
     """What a text may be when it is read back, once and more often, and without line breaks; none that is itself."""
     first = Layer(text, range(len(text) + 1))
-    seen, reached = {text}, [first]
+    seen, reached, left = {text}, [first], MOST_CHARACTERS
     if "\n" in text:
         yield _joined(first)
     for _ in range(DEEPEST):
         further: list[Layer] = []
         for layer in (_read_back(known, notation) for known in reached for notation in _NOTATIONS):
-            if layer is None or layer.text in seen or len(seen) > MOST:
+            if layer is None or layer.text in seen:
                 continue
+            left -= len(layer.text)
+            if left < 0 or len(seen) > MOST:
+                return
             seen.add(layer.text)
             further.append(layer)
             yield layer
