@@ -49,7 +49,14 @@ class Deciding:
         self.runner = self._runner(calling)
         self.stops = Stops(store, clock, self.runner, jobs=self._jobs, on_change=context.telling.pause)
         self.arrears = Arrears(
-            store, clock, self.runner, self._jobs, term=term, stopped=self._stopped, halted=self.stops.stopped
+            store,
+            clock,
+            self.runner,
+            self._jobs,
+            term=term,
+            stopped=self._stopped,
+            halted=self.stops.stopped,
+            renaming=reconciliation.renaming,
         )
         self.chains = Chains(store, clock, self.runner, self._jobs, term)
         self.strikes = Strikes(

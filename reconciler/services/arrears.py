@@ -22,6 +22,7 @@ from reconciler.core.pauses import FOREVER
 from reconciler.core.timetable import Timetable
 from reconciler.errors import ReconcilerError, StoreError, StoreUnavailableError
 from reconciler.ports import Clock, Store
+from reconciler.services.names import Renaming
 from reconciler.services.owing import LISTED, MILLISECOND, Owing, alike, by_job, measured, number_of
 from reconciler.services.run import Runner
 
@@ -44,6 +45,7 @@ class Arrears:
         term: under which this process leads at this very moment, ``None`` where it does not: nothing is looked at then.
         stopped: what stops a slot of a job; ``None`` if nothing does.
         halted: the same but for the job's present schedule, which may not be the one of the slot; else ``stopped``.
+        renaming: tells when names change: records that are looked for under a name that is given up are not found.
     """
 
     def __init__(  # noqa: PLR0913 - named where it is wired
@@ -56,6 +58,7 @@ class Arrears:
         term: Callable[[], int | None] = lambda: 0,
         stopped: Stopped = lambda _key, _slot: None,
         halted: Stopped | None = None,
+        renaming: Renaming | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -64,6 +67,7 @@ class Arrears:
         self._term = term
         self._stopped = stopped
         self._halted = halted or stopped
+        self._renaming = renaming or Renaming()
         self._behind: datetime | None = None
         self._looking: datetime | None = None
         self._is_away = False
@@ -134,7 +138,7 @@ class Arrears:
                 now, jobs = self._clock.now(), list(self._jobs())
                 await self._runner.learn_pace(jobs)
                 if since < now:
-                    look = _Look(self._store, self._runner, Span(since, now))
+                    look = _Look(self._store, self._runner, Span(since, now), self._renaming)
                     await look.through(jobs, self._stopped)
                     await look.back(jobs, self._halted)
             except BaseException:
@@ -148,10 +152,12 @@ class Arrears:
 class _Look:
     """One look at the slots of a span."""
 
-    def __init__(self, store: Store, runner: Runner, span: Span) -> None:
+    def __init__(self, store: Store, runner: Runner, span: Span, renaming: Renaming) -> None:
         self._store = store
         self._runner = runner
         self._span = span
+        self._renaming = renaming
+        self._names = renaming.names
         self._recorded: Mapping[str, Sequence[int]] = {}
         self._under_way: Mapping[JobKey, Sequence[datetime]] = {}
         self._done = 0
@@ -196,6 +202,8 @@ class _Look:
     async def _give(self, stored: StoredJob, fates: Sequence[Fate]) -> None:
         if not self._runner.is_taking_on:
             raise StoreUnavailableError("the store is away, or this process leads no more")
+        if self._names is None or self._renaming.names != self._names:
+            raise StoreUnavailableError("jobs were renamed meanwhile, under whose old names nothing is found any more")
         self._runner.settle(stored, fates)
         await self._runner.room()
 

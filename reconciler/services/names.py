@@ -24,6 +24,7 @@ class Renaming:
 
     def __init__(self) -> None:
         self._closed = asyncio.Lock()
+        self._done = 0
         self._inside = 0
         self._left = asyncio.Event()
         self._left.set()
@@ -48,7 +49,15 @@ class Renaming:
         """Nothing is claimed in here; to be left once everybody can be told the new names."""
         async with self._closed:
             await self._left.wait()
-            yield
+            try:
+                yield
+            finally:
+                self._done += 1
+
+    @property
+    def names(self) -> int | None:
+        """The same number for as long as every job keeps its name; ``None`` while that is being changed."""
+        return None if self._closed.locked() else self._done
 
 
 class Names:

@@ -198,6 +198,7 @@ class Replica:
             store=self.link, clock=self.clock, runner=self.runner, jobs=lambda: self.reconciliation.jobs,
             term=lambda: self.term, stopped=self._stopped,
             halted=lambda key, slot: self.stops.stopped(key, slot),  # noqa: PLW0108 - made below
+            renaming=self.reconciliation.renaming,
         )  # fmt: skip
         self.chains = Chains(self.link, self.clock, self.runner, lambda: self.reconciliation.jobs, lambda: self.term)
         self.leadership = Leadership(

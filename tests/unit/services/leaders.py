@@ -8,6 +8,7 @@ from datetime import timedelta
 from reconciler.core.model import JobKey
 from reconciler.core.stops import Stoppages
 from reconciler.services.arrears import Arrears
+from reconciler.services.names import Renaming
 from reconciler.services.run import Runner
 from tests.fakes import FakeClock, MemoryStore, ScriptedCaller, settle, stored_job
 
@@ -27,6 +28,7 @@ class Leader:
         self.told = []
         self.term = term
         self.stops = Stoppages()
+        self.renaming = Renaming()
         self.runner = Runner(
             store=self.store,
             clock=self.clock,
@@ -37,10 +39,17 @@ class Leader:
             stopped=self.stopped,
             term=lambda: self.term,
             late=lambda slot: self.arrears.behind(slot),  # noqa: PLW0108 - they know each other
+            renaming=self.renaming,
             **settings,
         )
         self.arrears = Arrears(
-            self.store, self.clock, self.runner, self.jobs.values, term=lambda: self.term, stopped=self.stopped
+            self.store,
+            self.clock,
+            self.runner,
+            self.jobs.values,
+            term=lambda: self.term,
+            stopped=self.stopped,
+            renaming=self.renaming,
         )
         self.owner = owner
         self.clock.start(self.runner.on_due)

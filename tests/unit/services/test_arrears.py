@@ -15,7 +15,7 @@ from reconciler.core.model import Cause, JobKey, Outcome, Pause, Schedule
 from reconciler.core.stops import Stoppages
 from reconciler.core.timetable import spread
 from reconciler.errors import StoreUnavailableError
-from tests.fakes import START, FakeClock, Gate, settle, stored_job
+from tests.fakes import START, FakeClock, Gate, MemoryStore, settle, stored_job
 from tests.unit.services.leaders import KEY, NAME, Leader
 
 SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
@@ -29,6 +29,35 @@ def job(name=NAME, **changes):
 
 def minutes(*numbers):
     return [START + number * MINUTE for number in numbers]
+
+
+class TestRenames:
+    """A look that began under the old names would take for owed what has its record under the new ones."""
+
+    async def test_a_look_during_which_jobs_are_renamed_records_nothing_and_is_made_again(self):
+        class Renamed(MemoryStore):
+            async def run_ids(self, since):
+                found = await super().run_ids(since)
+                async with house.renaming.renaming():
+                    return found
+
+        clock = FakeClock(START + 2 * MINUTE + 20 * SECOND)
+        house = Leader(job(), clock=clock, store=Renamed(clock))
+        with pytest.raises(StoreUnavailableError, match="renamed meanwhile"):
+            await house.look(START)
+        assert await house.record() == []
+        assert house.mark == START
+        del Renamed.run_ids
+        await house.arrears.step()
+        await settle()
+        assert [slot for slot, _ in await house.outcomes()] == minutes(1, 2)
+
+    async def test_nor_does_one_that_begins_while_they_are_renamed(self):
+        house = Leader(job(), clock=FakeClock(START + 2 * MINUTE + 20 * SECOND))
+        async with house.renaming.renaming():
+            with pytest.raises(StoreUnavailableError, match="renamed meanwhile"):
+                await house.look(START)
+        assert await house.record() == []
 
 
 class TestPolicies:
