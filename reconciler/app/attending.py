@@ -11,6 +11,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Collection
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -26,6 +27,7 @@ from reconciler.web.metrics import Metrics
 
 FIRST_FETCH = 10.0  # seconds that what is stored waits, at the start, for what is declared now
 
+T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -87,9 +89,10 @@ class Attending:
         """Know what is declared: where we lead, sync; a standby takes over what is stored.
 
         Raises:
-            ReconcilerError: we lead, and neither the source nor what is stored can be used.
+            ReconcilerError: we lead, and neither the source nor what is stored can be used; or the store has gone away,
+                and nobody wants to wait for it.
         """
-        await self._take_over()
+        await self._patiently(self._take_over, signals, wait=wait)
         if self._leadership.term is not None:
             self._first = asyncio.create_task(self._first_sync(signals, wait=wait), name="first sync")
             await asyncio.wait([self._first], timeout=FIRST_FETCH if self._reconciliation.has_last_good else None)
@@ -109,13 +112,27 @@ class Attending:
     async def _first_sync(self, signals: Signals, *, wait: bool) -> None:
         """Sync once. A source that is away stops nothing where what it last declared is stored."""
         for delay in delays():
-            report = await self._reconciliation.sync()
+            report = await self._patiently(self._reconciliation.sync, signals, wait=wait)
             self._synced(report)
             if report.result != "failed" or self._reconciliation.has_last_good:
                 return
             if not wait or signals.stop.is_set():
                 raise SourceError(report.error)
             log.warning("waiting for the source", reason=report.error, retry_in_seconds=delay)
+            await pause(signals, delay)
+
+    @staticmethod
+    async def _patiently(work: Callable[[], Awaitable[T]], signals: Signals, *, wait: bool) -> T:
+        """Do it once the store is there, though it may have gone away again since it was opened."""
+        pauses = delays()
+        while True:
+            try:
+                return await work()
+            except StoreUnavailableError as error:
+                if not wait or signals.stop.is_set():
+                    raise
+                delay = next(pauses)
+                log.warning("waiting for the store", reason=str(error), retry_in_seconds=delay)
             await pause(signals, delay)
 
     async def keep(self) -> None:
