@@ -47,15 +47,16 @@ _BREAK: Final = re.compile(r"[ \t]*\r?\n[ \t]*")
 
 
 class Layer(NamedTuple):
-    """A text that was read back, and where in the first one each of its characters begins; also where its end is."""
+    """A text that was read back, and where in the first one each of its characters begins, and where it ends."""
 
     text: str
     places: Sequence[int]
+    ends: Sequence[int]
 
 
 def layers(text: str) -> Iterator[Layer]:
     """What a text may be when it is read back, once and more often, and without line breaks; none that is itself."""
-    first = Layer(text, range(len(text) + 1))
+    first = Layer(text, range(len(text)), range(1, len(text) + 1))
     seen, reached, left = {text}, [first], MOST_CHARACTERS
     if "\n" in text:
         yield _joined(first)
@@ -91,19 +92,25 @@ def _replaced(layer: Layer, found: Sequence[tuple[int, int, Sequence[tuple[str, 
     """Put characters in the place of others; each comes with how many characters it is written with."""
     parts: list[str] = []
     places: list[int] = []
+    ends: list[int] = []
+
+    def keep(start: int, end: int) -> None:
+        parts.append(layer.text[start:end])
+        places.extend(layer.places[start:end])
+        ends.extend(layer.ends[start:end])
+
     done = 0
     for start, end, characters in found:
-        parts.append(layer.text[done:start])
-        places.extend(layer.places[done:start])
+        keep(done, start)
         at = start
         for character, length in characters:
             parts.append(character)
             places.append(layer.places[at])
+            ends.append(layer.ends[at + length - 1])
             at += length
         done = end
-    parts.append(layer.text[done:])
-    places.extend(layer.places[done:])
-    return Layer("".join(parts), places)
+    keep(done, len(layer.text))
+    return Layer("".join(parts), places, ends)
 
 
 def _meant(match: re.Match[str]) -> Iterator[tuple[str, int]]:

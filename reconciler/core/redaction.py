@@ -110,8 +110,8 @@ class Redactor:
         """Where values stand that begin before ``length``, in order; what overlaps is one place."""
         found = list(self._written_in(text, length))
         for layer in layers(text):
-            within = bisect_left(layer.places, length, hi=len(layer.text))
-            found += [(layer.places[start], layer.places[end]) for start, end in self._written_in(layer.text, within)]
+            within = bisect_left(layer.places, length)
+            found += [(layer.places[start], layer.ends[end - 1]) for start, end in self._written_in(layer.text, within)]
         return _apart(found)
 
     def _written_in(self, text: str, length: int) -> Iterator[tuple[int, int]]:

@@ -105,7 +105,7 @@ async def test_sqlite_says_that_a_file_is_damaged(opened, tmp_path):
     [
         ("nonsense", "it is not JSON"),
         ("[]", "it is not a document"),
-        ("{}", "request is missing"),
+        ("{}", "is missing"),
         (b"\xff{", "not JSON"),
     ],
 )

@@ -93,7 +93,7 @@ def test_every_character_knows_where_it_stood(how, data):
     write, alphabet = WRITERS[how]
     text = data.draw(st.text(alphabet=alphabet, min_size=1, max_size=12))
     written = "".join(map(write, text))
-    itself = Layer(f"{written}.", range(len(written) + 2))
+    itself = Layer(f"{written}.", range(len(written) + 1), range(1, len(written) + 2))
     layer = next(layer for layer in (*layers(itself.text), itself) if layer.text == f"{text}.")
     for number, character in enumerate(text):
-        assert written[layer.places[number] : layer.places[number + 1]] == write(character)
+        assert written[layer.places[number] : layer.ends[number]] == write(character)
