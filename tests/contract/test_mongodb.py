@@ -123,7 +123,11 @@ async def test_mongodb_tells_records_that_a_shell_has_put_there_and_reads_the_re
     jobs.update_one({"_id": "a/c"}, {"$set": {"since": DatetimeMS(10**15)}})  # a year that Python does not know
     told: dict[str, str] = {}
     assert list(await store.jobs(told.__setitem__)) == [full_job("a/b"), full_job("a/d")]
-    assert told == {"a/c": "since is not an instant", str(odd): "request is missing", "{'a': 1}": "request is missing"}
+    assert told == {
+        "a/c": "since is not an instant",
+        str(odd): "application is missing",
+        "{'a': 1}": "application is missing",
+    }
     with pytest.raises(StoreError, match="since is not an instant"):
         await store.job(full_job("a/c").key)
 
