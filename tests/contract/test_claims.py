@@ -154,7 +154,7 @@ async def test_ten_thousand_runs_are_claimed_claimed_again_and_finished_in_secon
     assert len(await store.claim(runs)) == 10_000
     assert len(await store.claim(runs)) == 10_000
     await store.finish([ended(run) for run in runs])
-    assert time.perf_counter() - began < 20
+    assert time.perf_counter() - began < 60  # by far less, but on a machine that does much else
     assert list(await store.unfinished()) == []
 
 

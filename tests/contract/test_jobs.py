@@ -101,7 +101,7 @@ async def test_ten_thousand_jobs_are_written_and_read_in_seconds(store):
     began = time.perf_counter()
     await store.apply(Writing(jobs=jobs))
     found = await store.jobs()
-    assert time.perf_counter() - began < 20
+    assert time.perf_counter() - began < 60  # by far less, but on a machine that does much else
     assert list(found) == sorted(jobs, key=lambda stored: stored.key)
 
 

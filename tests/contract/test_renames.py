@@ -178,7 +178,7 @@ async def test_thousands_of_runs_and_of_jobs_are_carried_over_in_seconds(store):
     await store.claim([ended(claim_of("old/crowded", START + minute * HOUR)) for minute in range(3000)])
     began = time.perf_counter()
     await store.apply(Writing(renamed=renamed | {JobKey("old", "crowded"): JobKey("new", "crowded")}))
-    assert time.perf_counter() - began < 20
+    assert time.perf_counter() - began < 60  # by far less, but on a machine that does much else
     assert list(await store.runs(RunQuery(application="old"))) == []
     assert len(await store.runs(RunQuery(application="new", limit=10_000))) == 8000
 
