@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html.entities import html5
 from typing import Final, NamedTuple
 
 DEEPEST: Final = 3  # escapings of escapings
 
 MOST: Final = 40  # of all the ways in which one text can be read back; a hostile one has many…
-MOST_CHARACTERS: Final = 48_000  # …and all of them together, so that whoever answers so holds nobody up
+MOST_CHARACTERS: Final = 20_000  # …and all of them together, so that whoever answers so holds nobody up
 
 _PERCENT: Final = r"(?P<percent>(?:%[0-9A-Fa-f]{2})+)|(?P<cut_percent>%[0-9A-Fa-f]?\Z)"
 _PLUS: Final = r"(?P<plus>\+)"
@@ -54,6 +54,13 @@ class Layer(NamedTuple):
     ends: Sequence[int]
 
 
+class Piece(NamedTuple):
+    """Characters, and with how many each of them was written."""
+
+    text: str
+    width: int
+
+
 def layers(text: str) -> Iterator[Layer]:
     """What a text may be when it is read back, once and more often, and without line breaks; none that is itself."""
     first = Layer(text, range(len(text)), range(1, len(text) + 1))
@@ -85,76 +92,74 @@ def _read_back(layer: Layer, notation: re.Pattern[str]) -> Layer | None:
     matches = list(notation.finditer(layer.text))
     if all(match.lastgroup == "plus" for match in matches):  # without anything else, text and base64 have these
         return None
-    return _replaced(layer, [(match.start(), match.end(), tuple(_meant(match))) for match in matches])
+    return _replaced(layer, [(match.start(), match.end(), _meant(match)) for match in matches])
 
 
-def _replaced(layer: Layer, found: Sequence[tuple[int, int, Sequence[tuple[str, int]]]]) -> Layer:
-    """Put characters in the place of others; each comes with how many characters it is written with."""
+def _replaced(layer: Layer, found: Iterable[tuple[int, int, Iterable[Piece]]]) -> Layer:
+    """Put pieces in the place of what stands there."""
     parts: list[str] = []
     places: list[int] = []
     ends: list[int] = []
 
-    def keep(start: int, end: int) -> None:
-        parts.append(layer.text[start:end])
-        places.extend(layer.places[start:end])
-        ends.extend(layer.ends[start:end])
+    def keep(text: str, start: int, end: int, width: int = 1) -> None:
+        parts.append(text)
+        places.extend(layer.places[start:end:width])
+        ends.extend(layer.ends[start + width - 1 : end : width])
 
     done = 0
-    for start, end, characters in found:
-        keep(done, start)
+    for start, end, pieces in found:
+        keep(layer.text[done:start], done, start)
         at = start
-        for character, length in characters:
-            parts.append(character)
-            places.append(layer.places[at])
-            ends.append(layer.ends[at + length - 1])
-            at += length
+        for text, width in pieces:
+            keep(text, at, at + len(text) * width, width)
+            at += len(text) * width
         done = end
-    keep(done, len(layer.text))
+    keep(layer.text[done:], done, len(layer.text))
     return Layer("".join(parts), places, ends)
 
 
-def _meant(match: re.Match[str]) -> Iterator[tuple[str, int]]:
-    """The characters that an escape stands for, each with how many characters it takes."""
+def _meant(match: re.Match[str]) -> Iterable[Piece]:
+    """The characters that an escape stands for."""
     kind, written = match.lastgroup, match[0]
     if kind == "percent":
-        yield from _percent(bytes.fromhex(written.replace("%", "")))
-    elif kind == "unicode":
-        yield from _units(bytes.fromhex(written.replace("\\u", "")))
-    elif kind == "byte":
-        yield chr(int(written.removeprefix("\\x"), base=16)), len(written)
+        return _percent(bytes.fromhex(written.replace("%", "")))
+    if kind == "unicode":
+        return _units(bytes.fromhex(written.replace("\\u", "")))
+    if kind == "entity":
+        return _entity(written)
+    one = ""
+    if kind == "byte":
+        one = chr(int(written.removeprefix("\\x"), base=16))
     elif kind == "plus":  # in forms
-        yield " ", 1
+        one = " "
     elif kind == "plain":
-        yield written[1], len(written)
+        one = written[1]
     elif kind == "control":
-        yield _CONTROLS[written[1]], len(written)
-    elif kind == "entity":
-        yield from _entity(written)
+        one = _CONTROLS[written[1]]
+    return [Piece(one, len(written))] if one else ()
 
 
-def _entity(written: str) -> Iterator[tuple[str, int]]:
+def _entity(written: str) -> Iterable[Piece]:
     name = written[1:-1]
     if name.startswith("#"):
         number = int(f"0{name[1:]}".lower(), 0) if name[1] in "xX" else int(name[1:])
         meant = chr(number) if number <= sys.maxunicode else ""
     else:
         meant = html5.get(f"{name};", "")
-    if len(meant) == 1:
-        yield meant, len(written)
-    else:  # it is none
-        yield from ((character, 1) for character in written)
+    return [Piece(meant, len(written)) if len(meant) == 1 else Piece(written, 1)]  # it is none, or more than one
 
 
-def _percent(data: bytes) -> Iterator[tuple[str, int]]:
+def _percent(data: bytes) -> Iterable[Piece]:
+    if data.isascii():
+        return [Piece(data.decode("ascii"), 3)]
     try:
-        text = data.decode()
+        return [Piece(character, 3 * len(character.encode())) for character in data.decode()]
     except UnicodeDecodeError:
-        text = data.decode("latin-1")
-        yield from ((character, 3) for character in text)
-        return
-    yield from ((character, 3 * len(character.encode())) for character in text)
+        return [Piece(data.decode("latin-1"), 3)]
 
 
-def _units(data: bytes) -> Iterator[tuple[str, int]]:
+def _units(data: bytes) -> Iterable[Piece]:
     text = data.decode("utf-16-be", "replace")
-    yield from ((character, 12 if ord(character) > 0xFFFF else 6) for character in text)  # noqa: PLR2004 - UTF-16
+    if len(text) * 2 == len(data):
+        return [Piece(text, 6)]
+    return [Piece(character, 12 if ord(character) > 0xFFFF else 6) for character in text]  # noqa: PLR2004 - UTF-16

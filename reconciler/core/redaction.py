@@ -109,7 +109,7 @@ class Redactor:
     def _found(self, text: str, length: int) -> Iterator[tuple[int, int]]:
         """Where values stand that begin before ``length``, in order; what overlaps is one place."""
         found = list(self._written_in(text, length))
-        for layer in layers(text):
+        for layer in layers(text[: length + self.longest]):
             within = bisect_left(layer.places, length)
             found += [(layer.places[start], layer.ends[end - 1]) for start, end in self._written_in(layer.text, within)]
         return _apart(found)
