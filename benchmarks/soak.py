@@ -56,7 +56,7 @@ def _tell_of(folder: Path, kind: str, seconds: int) -> None:
     first = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=_READY)
     with target(folder) as (port, ended), store(kind, folder) as url:
         write_spread(folder / "manifests", MANY, _PERIOD, first, f"http://127.0.0.1:{port}")
-        with reconciler(folder, url) as process:
+        with reconciler(folder, url, DRIFT_INTERVAL="30s") as process:
             if datetime.now(UTC) >= first:
                 raise NotMeasuredError("the machine was too slow to be ready in time")
             soaked = _watched(process, first.timestamp() + _WARM_UP, seconds)
