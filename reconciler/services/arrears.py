@@ -135,10 +135,11 @@ class Arrears:
             self._looking, self._behind = since + MILLISECOND, None
             self._hold()
             try:
-                now, jobs = self._clock.now(), list(self._jobs())
+                now = self._clock.now()
+                look = _Look(self._store, self._runner, Span(since, now), self._renaming)
+                jobs = list(self._jobs())  # under the names that the look has taken note of
                 await self._runner.learn_pace(jobs)
                 if since < now:
-                    look = _Look(self._store, self._runner, Span(since, now), self._renaming)
                     await look.through(jobs, self._stopped)
                     await look.back(jobs, self._halted)
             except BaseException:

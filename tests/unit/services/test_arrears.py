@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from reconciler.core import runs
-from reconciler.core.model import Cause, JobKey, Outcome, Pause, Schedule
+from reconciler.core.model import Cause, JobKey, Outcome, Pause, Rate, Schedule
 from reconciler.core.stops import Stoppages
 from reconciler.core.timetable import spread
 from reconciler.errors import StoreUnavailableError
@@ -51,6 +51,20 @@ class TestRenames:
         await house.arrears.step()
         await settle()
         assert [slot for slot, _ in await house.outcomes()] == minutes(1, 2)
+
+    async def test_nor_does_one_before_which_the_calls_of_earlier_leaders_are_counted(self):
+        class RenamedOnce(MemoryStore):
+            async def runs(self, query):
+                found = await super().runs(query)
+                del RenamedOnce.runs
+                async with house.renaming.renaming():
+                    return found
+
+        clock = FakeClock(START + 2 * MINUTE + 20 * SECOND)
+        house = Leader(job(max_rate=Rate(5, MINUTE)), clock=clock, store=RenamedOnce(clock))
+        house.arrears.lead_from(START)
+        assert not await house.arrears.step()
+        assert await house.record() == []
 
     async def test_nor_does_one_that_begins_while_they_are_renamed(self):
         house = Leader(job(), clock=FakeClock(START + 2 * MINUTE + 20 * SECOND))
