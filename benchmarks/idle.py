@@ -13,17 +13,20 @@ from benchmarks.processes import peak, reconciler
 
 RUNS = 5
 
+_SETTLE = 3.0  # seconds: the work of starting is no part of being idle
+_SPAN = 5.0  # seconds of one measurement: long enough to hold several of everything that is done every second
+
 
 def measure(folder: Path) -> None:
     """The share of a core over spans of five seconds, and the peak of memory."""
     write_manifests(folder / "manifests", MANY, "0 0 1 1 *")
     with reconciler(folder, f"sqlite:///{folder}/state.db") as process:
         seen = psutil.Process(process.pid)
-        time.sleep(3)
+        time.sleep(_SETTLE)
         shares = []
         for _ in range(RUNS):
             before, began = seen.cpu_times(), time.perf_counter()
-            time.sleep(5)
+            time.sleep(_SPAN)
             after = seen.cpu_times()
             spent = after.user + after.system - before.user - before.system
             shares.append(100 * spent / (time.perf_counter() - began))

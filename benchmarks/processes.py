@@ -20,7 +20,7 @@ from benchmarks.calls import Call
 RECONCILER = [sys.executable, "-m", "reconciler"]
 _READY = 120.0  # seconds
 _END = 60.0  # seconds
-_LOOK = 0.1  # seconds
+_LOOK = 0.1  # seconds between two looks at a log, which nobody tells us of
 
 
 class NotMeasuredError(Exception):
