@@ -11,12 +11,11 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Collection
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
 
 import structlog
 
 from reconciler.app.following import Occasion
-from reconciler.app.signals import Signals, delays, pause
+from reconciler.app.waiting import delays, patiently
 from reconciler.core.model import Lease, SyncReport
 from reconciler.errors import DeposedError, SourceError, StoreUnavailableError
 from reconciler.ports import Clock
@@ -27,7 +26,6 @@ from reconciler.web.metrics import Metrics
 
 FIRST_FETCH = 10.0  # seconds that what is stored waits, at the start, for what is declared now
 
-T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -85,16 +83,16 @@ class Attending:
         self._is_ready = False
         self._came.set()
 
-    async def begin(self, signals: Signals, *, wait: bool) -> None:
+    async def begin(self, *, wait: bool) -> None:
         """Know what is declared: where we lead, sync; a standby takes over what is stored.
 
         Raises:
             ReconcilerError: we lead, and neither the source nor what is stored can be used; or the store has gone away,
                 and nobody wants to wait for it.
         """
-        await self._patiently(self._take_over, signals, wait=wait)
+        await patiently(self._take_over, wait=wait)
         if self._leadership.term is not None:
-            self._first = asyncio.create_task(self._first_sync(signals, wait=wait), name="first sync")
+            self._first = asyncio.create_task(self._first_sync(wait=wait), name="first sync")
             await asyncio.wait([self._first], timeout=FIRST_FETCH if self._reconciliation.has_last_good else None)
             if self._first.done():
                 self._first.result()
@@ -109,31 +107,17 @@ class Attending:
             self._first.cancel()
             await asyncio.gather(self._first, return_exceptions=True)
 
-    async def _first_sync(self, signals: Signals, *, wait: bool) -> None:
+    async def _first_sync(self, *, wait: bool) -> None:
         """Sync once. A source that is away stops nothing where what it last declared is stored."""
         for delay in delays():
-            report = await self._patiently(self._reconciliation.sync, signals, wait=wait)
+            report = await patiently(self._reconciliation.sync, wait=wait)
             self._synced(report)
             if report.result != "failed" or self._reconciliation.has_last_good:
                 return
-            if not wait or signals.stop.is_set():
+            if not wait:
                 raise SourceError(report.error)
             log.warning("waiting for the source", reason=report.error, retry_in_seconds=delay)
-            await pause(signals, delay)
-
-    @staticmethod
-    async def _patiently(work: Callable[[], Awaitable[T]], signals: Signals, *, wait: bool) -> T:
-        """Do it once the store is there, though it may have gone away again since it was opened."""
-        pauses = delays()
-        while True:
-            try:
-                return await work()
-            except StoreUnavailableError as error:
-                if not wait or signals.stop.is_set():
-                    raise
-                delay = next(pauses)
-                log.warning("waiting for the store", reason=str(error), retry_in_seconds=delay)
-            await pause(signals, delay)
+            await asyncio.sleep(delay)
 
     async def keep(self) -> None:
         """Attend to whatever comes; never ends by itself."""

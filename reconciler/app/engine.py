@@ -25,6 +25,7 @@ from reconciler.app.leading import Leading
 from reconciler.app.masking import REDACTOR
 from reconciler.app.parts import Parts
 from reconciler.app.signals import Signals, cancelled
+from reconciler.app.waiting import patiently
 from reconciler.core.instants import relative
 from reconciler.core.model import JobKey, SyncReport
 from reconciler.ports import Store
@@ -91,7 +92,7 @@ class Engine:
         await self._begin_to_lead(stack, signals, wait=wait)
         self._begin_to_wake(stack)
         self._prepare()
-        log.info("ready", **await self._summary())
+        log.info("ready", **await patiently(self._summary, wait=wait))
 
     async def _begin_to_serve(self, stack: AsyncExitStack) -> None:
         stack.push_async_callback(self._context.acts.end)
@@ -106,14 +107,14 @@ class Engine:
         upkeep = self._deciding.upkeep(unreadable=lambda: self._readability.unreadable)
         leadership, attending = self._leading.leadership, self._leading.attending
         stack.push_async_callback(upkeep.farewell)
-        await self._deciding.stops.load()  # before anything is sent again that another process left
+        await patiently(self._deciding.stops.load, wait=wait)  # before anything is sent again that another process left
         stack.push_async_callback(leadership.resign)  # also where it cannot begin: the next one need not wait
         await leadership.step()
         self._keep(stack, "lease", leadership.keep())
         self._keep(stack, "upkeep", upkeep.keep())
         stack.push_async_callback(self._drain, signals)
         stack.push_async_callback(attending.end)
-        await attending.begin(signals, wait=wait)
+        await attending.begin(wait=wait)
         if self._reconciliation.latest is not None:  # else a standby waits for whoever syncs first
             self._answering.must_be_closed()
 

@@ -1,14 +1,14 @@
-"""How a process is told to end, and how it waits meanwhile. Forbidden here: knowing what ends."""
+"""How a process is told to end, and how it leaves what it is doing then. Forbidden here: knowing what ends."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-_LONGEST_RETRY = 30.0  # seconds between attempts to reach a store or source that is away
+T = TypeVar("T")
 
 
 class Signals:
@@ -24,6 +24,17 @@ class Signals:
             self.hurry.set()
         self.interrupted = self.interrupted or number is signal.SIGINT
         self.stop.set()
+
+    async def unless_told(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Do it; told to end, leave it where it is: ``None`` then."""
+        doing = asyncio.create_task(work)
+        told = asyncio.create_task(self.stop.wait())
+        await asyncio.wait([doing, told], return_when=asyncio.FIRST_COMPLETED)
+        await cancelled(told)
+        if doing.done():
+            return doing.result()
+        await cancelled(doing)
+        return None
 
     @contextmanager
     def installed(self) -> Iterator[Signals]:
@@ -50,19 +61,3 @@ async def cancelled(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def delays() -> Iterator[float]:
-    """Seconds between attempts, growing; without end."""
-    delay = 0.5
-    while True:
-        yield delay
-        delay = min(delay * 2, _LONGEST_RETRY)
-
-
-async def pause(signals: Signals, seconds: float) -> None:
-    """Wait, but not longer than until the process is told to end."""
-    try:
-        await asyncio.wait_for(signals.stop.wait(), seconds)
-    except TimeoutError:
-        return

@@ -103,13 +103,19 @@ def test_a_taken_port_is_refused_with_advice(small_world):
         refused(small_world, "--listen", f"127.0.0.1:{taken.getsockname()[1]}", said="--listen")
 
 
-def test_an_interrupted_wait_ends_at_once(small_world):
-    small_world.folder.rmdir()
+@pytest.mark.parametrize("away", ["store", "source"])
+def test_an_interrupted_wait_ends_at_once_and_in_good_order(small_world, closed_port, away):
+    if away == "store":
+        small_world.store = f"mongodb://127.0.0.1:{closed_port}/reconciler"
+    else:
+        small_world.folder.rmdir()
     patient = small_world.run("--wait")
-    patient.wait_for("waiting for the source")
+    patient.wait_for(f"waiting for the {away}")
     began = time.monotonic()
-    patient.end()
+    assert patient.end() == 0
     assert time.monotonic() - began < 3
+    assert patient.events("stopped")
+    assert "error: " not in patient.output
 
 
 def test_wrong_settings_are_told_all_at_once(tmp_path: Path):

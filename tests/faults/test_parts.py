@@ -17,6 +17,7 @@ from tests.faults.database import Database
 from tests.faults.faults import ON_MONGODB, ON_SQLITE, Kind, plan
 from tests.faults.proxy import Mode, Proxy
 from tests.faults.traps import STEPS
+from tests.faults.world import errors_in
 
 PATIENCE = 10.0
 
@@ -215,3 +216,20 @@ def test_a_plan_has_every_kind_step_and_network_when_it_is_long_enough():
     assert networks == {"stalled", "trickling", "losing", "refusing", "cut"}
     assert all(0 <= one.at <= 600 for one in planned)
     assert [one.at for one in planned] == sorted(one.at for one in planned)
+
+
+PRINTED = """{"event": "run", "level": "info"}
+Traceback (most recent call last):
+  File "some.py", line 3, in some
+    await work()
+  File "other.py", line 7, in other
+    raise ValueError("no")
+ValueError: no
+{"event": "odd", "level": "error"}
+"""
+
+
+def test_what_a_replica_ended_by_and_what_it_logged_as_an_error_are_said():
+    raised, logged = errors_in(PRINTED)
+    assert raised == 'Traceback | File "other.py", line 7, in other | raise ValueError("no") | ValueError: no'
+    assert logged == '{"event": "odd", "level": "error"}'

@@ -6,11 +6,12 @@ Forbidden here: deciding what goes wrong and when.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from random import Random
@@ -223,17 +224,25 @@ class World:
 
     def troubles(self) -> Sequence[str]:
         """Replicas that have ended by themselves, and every error that one has logged."""
-        logged = (
-            f"{path.name}: {line}"
-            for path in sorted(self.folder.glob("replica-*.log"))
-            for line in path.read_text().splitlines()
-            if '"level": "error"' in line or "Traceback" in line
-        )
-        return [*self.crashes, *logged]
+        logs = sorted(self.folder.glob("replica-*.log"))
+        return [*self.crashes, *(f"{path.name}: {line}" for path in logs for line in errors_in(path.read_text()))]
 
     async def settle(self) -> None:
         """End every replica in good order, all at once, so that nothing more is written."""
         await asyncio.gather(*(replica.stop() for replica in self.replicas))
+
+
+def errors_in(text: str) -> Iterator[str]:
+    """Of what a process has printed: errors that it logged, and what it ended by, with the place of either."""
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        if '"level": "error"' in line:
+            yield line
+        elif line.startswith("Traceback"):
+            raised = itertools.takewhile(lambda each: each.startswith(" "), lines[number + 1 :])
+            frames = [each.strip() for each in raised]
+            ending = lines[number + 1 + len(frames) : number + 2 + len(frames)]
+            yield " | ".join(["Traceback", *frames[-2:], *ending])
 
 
 def _through(proxy: Proxy) -> str:

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 
 from reconciler.app.attending import Attending
-from reconciler.app.signals import Signals
 from reconciler.errors import StoreUnavailableError
 from tests.fakes import FakeClock
 
@@ -42,17 +41,10 @@ def attending(reconciliation: Following, known: list[str]) -> Attending:
 
 async def test_a_store_that_went_away_again_after_it_was_opened_is_waited_for():
     known = []
-    await attending(Following(silent=1), known).begin(Signals(), wait=True)
+    await attending(Following(silent=1), known).begin(wait=True)
     assert known == ["known"]
 
 
 async def test_where_nobody_wants_to_wait_that_is_the_end():
     with pytest.raises(StoreUnavailableError):
-        await attending(Following(silent=1), []).begin(Signals(), wait=False)
-
-
-async def test_nor_is_it_waited_for_by_who_was_told_to_end():
-    signals = Signals()
-    signals.stop.set()
-    with pytest.raises(StoreUnavailableError):
-        await attending(Following(silent=1), []).begin(signals, wait=True)
+        await attending(Following(silent=1), []).begin(wait=False)

@@ -42,3 +42,33 @@ async def test_a_hangup_that_is_ignored_under_nohup_stays_ignored():
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+async def test_work_is_done_unless_it_is_told_to_end():
+    async def work() -> str:
+        return "done"
+
+    assert await Signals().unless_told(work()) == "done"
+
+
+async def test_work_that_lasts_is_left_where_it_is_told_to_end():
+    left = []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.append(True)
+
+    signals = Signals()
+    asyncio.get_running_loop().call_soon(signals.stop.set)
+    assert await asyncio.wait_for(signals.unless_told(work()), 5) is None
+    assert left == [True]
+
+
+async def test_why_work_fails_is_said():
+    async def work() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await Signals().unless_told(work())
