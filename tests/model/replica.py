@@ -14,7 +14,6 @@ from typing import Any
 from reconciler.adapters.clock import ApsClock
 from reconciler.app.attending import Attending
 from reconciler.app.following import Occasion
-from reconciler.app.signals import Signals
 from reconciler.core.calendars import stop_of
 from reconciler.core.model import Job, JobKey, Lease, Process, Reply, Retention, Run, Stop
 from reconciler.errors import DeposedError, StoreError, StoreUnavailableError
@@ -269,7 +268,7 @@ class Replica:
         await self.leadership.step()
         self._keep("lease", self.leadership.keep())
         self._keep("upkeep", self.upkeep.keep())
-        await self._until_done(lambda: self.attending.begin(Signals(), wait=True))
+        await self._until_done(lambda: self.attending.begin(wait=True))
         self.clock.start(self.runner.on_due)
         self.clock.tick()
         self._keep("leading", self.attending.keep_leading())
