@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from schemas.base import Strict, clean_text
+from schemas.base import LackingError, Strict, clean_text
 from schemas.request import HeaderName, Headers, Parameters, Path, Url
 from schemas.secret import AsReference, AsText, JsonBody, Secret, is_reference_or_text
 
@@ -94,7 +94,7 @@ class HmacAuth(Strict):
     @model_validator(mode="after")
     def _one_of_both(self) -> HmacAuth:
         if (self.secret is None) == (self.secrets is None):
-            raise ValueError("give either `secret` or `secrets`")
+            raise (LackingError if self.secret is None else ValueError)("give either `secret` or `secrets`")
         return self
 
 
@@ -137,8 +137,8 @@ class Auth(Strict):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Auth:
-        if len(self._given()) != 1:
-            raise ValueError(f"give exactly one of {', '.join(self._choices())}")
+        if len(given := self._given()) != 1:
+            raise (ValueError if given else LackingError)(f"give exactly one of {', '.join(self._choices())}")
         return self
 
     def _given(self) -> list[str]:

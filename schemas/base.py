@@ -42,6 +42,10 @@ _LONGEST_NAME = 63
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
+class LackingError(ValueError):
+    """Something is not there; it may stand in a field beside that is misspelt, or wrong for another reason."""
+
+
 class Strict(BaseModel):
     """A piece of a manifest: camelCase outside, snake_case inside, no coercion, no unknown field."""
 

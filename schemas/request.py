@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.base import MAX_ITEMS, Few, PositiveDuration, ShortText, Strict
+from schemas.base import MAX_ITEMS, Few, LackingError, PositiveDuration, ShortText, Strict
 from schemas.secret import AsReference, AsText, JsonBody, Secret, is_reference_or_text
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2
@@ -240,9 +240,10 @@ class Request(Strict):
         if len(bodies) > 1:
             raise ValueError("give one body: `json`, `form` or `text`")
         if bodies and self.method in ("GET", "HEAD", "OPTIONS"):
-            raise ValueError(f"a {self.method} request carries no body")
+            kind = ValueError if "method" in self.model_fields_set else LackingError
+            raise kind(f"a {self.method} request carries no body")
         if self.content_type is not None and "text" not in bodies:
-            raise ValueError("`contentType` goes with `text`")
+            raise LackingError("`contentType` goes with `text`")
         if self.content_type is not None and any(name.lower() == "content-type" for name in self.headers):
             raise ValueError("give the content type once: as `contentType` or among `headers`")
         return self

@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.base import MAX_ITEMS, Few, Name, PositiveDuration, Strict, Zone, format_duration
+from schemas.base import MAX_ITEMS, Few, LackingError, Name, PositiveDuration, Strict, Zone, format_duration
 
 _INSTANT = re.compile(
     r"(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)([Zz]|[+-]\d{2}:\d{2})?)?", re.ASCII
@@ -204,7 +204,7 @@ class Frequency(Bounds):
         if self.day is not None or self.month is not None:
             raise ValueError("weekly takes `on` and `time`, neither `day` nor `month`")
         if not self.on:
-            raise ValueError("weekly needs `on`, for example `on: SUN`")
+            raise LackingError("weekly needs `on`, for example `on: SUN`")
         if any("#" in weekday for weekday in self.on):
             raise ValueError("weekly takes plain weekdays; MON#2 is for monthly, quarterly and yearly")
 

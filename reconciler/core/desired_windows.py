@@ -11,19 +11,18 @@ from dataclasses import dataclass
 from reconciler.core.declared import DeclaredWindow, Flawed, problem_at
 from reconciler.core.desired_alike import for_nobody, with_others
 from reconciler.core.model import FreezeWindow, Problem, Schedule
-from reconciler.core.schedules import Fault, fault_of, faults_beside, resolve
+from reconciler.core.schedules import Fault, faults_beside, faults_of, resolve
 from reconciler.core.yaml import Document
-from reconciler.errors import ScheduleError
 from schemas.freeze_window import FreezeWindow as Manifest
 
 
 def window_faults(manifest: Manifest) -> Iterator[Fault]:
     """What is wrong with the start of a window that is valid otherwise; the fields are those of its spec."""
-    yield from faults_beside(manifest.spec.start, manifest.spec, "start")
-    try:
-        _start(manifest)
-    except ScheduleError as error:
-        yield fault_of(error, manifest.spec, "start")
+    spec = manifest.spec
+    yield from faults_beside(spec.start, spec, "start")
+    yield from faults_of(
+        spec.start, spec, zone=spec.time_zone or "UTC", seed=seed_of(manifest.metadata.name), name="start"
+    )
 
 
 def declare_window(manifest: Manifest, document: Document, file: str) -> DeclaredWindow:
@@ -55,8 +54,13 @@ def _start(manifest: Manifest) -> Schedule:
         zone=spec.time_zone or "UTC",
         starts_at=spec.starts_at,
         ends_at=spec.ends_at,
-        seed=f"{manifest.kind} {manifest.metadata.name}",
+        seed=seed_of(manifest.metadata.name),
     )
+
+
+def seed_of(name: object) -> str:
+    """What ``H`` is derived from in the start of the window of that name."""
+    return f"FreezeWindow {name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

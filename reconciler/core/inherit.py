@@ -20,7 +20,7 @@ from reconciler.core.declared import DeclaredApi, DeclaredApplication
 from reconciler.core.desired_calendars import Days
 from reconciler.core.model import Auth, Expectation, HttpRequest, Job, Rate, RetryPolicy, Schedule
 from reconciler.core.requests import address_fault, compose
-from reconciler.core.schedules import Fault, fault_of, faults_beside, resolve
+from reconciler.core.schedules import Fault, faults_beside, faults_of, resolve
 from reconciler.errors import ScheduleError
 from schemas.api import ApiSpec
 from schemas.auth import Auth as DeclaredAuth
@@ -55,19 +55,22 @@ class Inheritance:
     def job(self, api: DeclaredApi, days: Days) -> Job | tuple[Fault, ...]:
         """The Api as a job that runs on these days, or every fault that stands in the way."""
         spec = api.spec
-        faults = [*faults_beside(spec.schedule, spec)]
-        if (fault := address_fault(spec.request, self._spec.base_url)) is not None:
-            faults.append(Fault("request", fault))
-        request = None if fault is not None else self._request(spec)
-        auth = self._auth(spec, request)
-        if isinstance(auth, str):
-            faults.append(Fault("auth", auth))
+        request, auth = self._call(spec)
         schedule = _scheduled(api, spec.time_zone or self._own.time_zone or "UTC")
-        if isinstance(schedule, Fault):
-            return (*faults, schedule)
-        if faults or request is None or isinstance(auth, str):
-            return tuple(faults)
+        beside = (*faults_beside(spec.schedule, spec),)
+        if beside or isinstance(schedule, tuple) or isinstance(request, str) or isinstance(auth, str):
+            return (*beside, *_call_faults(request, auth), *(schedule if isinstance(schedule, tuple) else ()))
         return self._job(api, self._on_days(schedule, days), request, auth)
+
+    def call_faults(self, spec: ApiSpec) -> tuple[Fault, ...]:
+        """What is wrong with the calls of an Api, whatever becomes of its schedule."""
+        return _call_faults(*self._call(spec))
+
+    def _call(self, spec: ApiSpec) -> tuple[HttpRequest | str, Auth | str | None]:
+        """Its request and how that authenticates, or why there is none."""
+        fault = address_fault(spec.request, self._spec.base_url)
+        request = None if fault is not None else self._request(spec)
+        return request or str(fault), self._auth(spec, request)
 
     def _auth(self, spec: ApiSpec, request: HttpRequest | None) -> Auth | str | None:
         """How its calls authenticate, or why they cannot."""
@@ -190,23 +193,38 @@ def _fields(model: BaseModel | None) -> dict[str, Any]:
 
 def faults_alone(api: DeclaredApi, days: Days) -> tuple[Fault, ...]:
     """What is wrong with an Api by itself, for when its Application has problems of its own."""
-    schedule = _scheduled(api, api.spec.time_zone or "UTC")
+    spec = api.spec
     return (
         *days.faults,
-        *faults_beside(api.spec.schedule, api.spec),
-        *((schedule,) if isinstance(schedule, Fault) else ()),
+        *faults_beside(spec.schedule, spec),
+        *call_faults_alone(spec),
+        *faults_of(spec.schedule, spec, zone=spec.time_zone, seed=api.seed),
     )
 
 
-def _scheduled(api: DeclaredApi, zone: str) -> Schedule | Fault:
+def call_faults_alone(spec: ApiSpec) -> tuple[Fault, ...]:
+    """What is wrong with the calls of an Api, whatever its Application says."""
+    if spec.request.url is None and spec.request.path is None:
+        return _call_faults(str(address_fault(spec.request, None)), None)
+    auth = None if spec.auth is None else authenticating.resolve(spec.auth, base_url="", shared=False)
+    request = compose(spec.request, base_url=None, headers={}, query={})
+    return _call_faults(request, authenticating.header_fault(auth, request) if isinstance(auth, Auth) else None)
+
+
+def _call_faults(request: HttpRequest | str, auth: Auth | str | None) -> tuple[Fault, ...]:
+    named = (("request", request), ("auth", auth))
+    return tuple(Fault(name, each) for name, each in named if isinstance(each, str))
+
+
+def _scheduled(api: DeclaredApi, zone: str) -> Schedule | tuple[Fault, ...]:
     spec = api.spec
     text = spec.schedule if isinstance(spec.schedule, str) else getattr(spec.schedule, "cron", "")
     seed = api.seed if "H" in text.upper() else ""
     application = api.key.application if isinstance(spec.schedule, After) else ""
     try:
         return _resolved(spec.schedule, zone, spec.starts_at, spec.ends_at, seed, application)
-    except ScheduleError as error:
-        return fault_of(error, spec)
+    except ScheduleError:
+        return tuple(faults_of(spec.schedule, spec, zone=zone, seed=seed))
 
 
 @lru_cache(maxsize=4096)

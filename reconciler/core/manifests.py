@@ -7,13 +7,10 @@ Nothing here looks at a second file: whether a name is taken or an Application e
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from itertools import chain, islice
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from pydantic import ValidationError
-
-from reconciler.core.annotations import annotation_faults, renamed_from
+from reconciler.core.annotations import renamed_from
 from reconciler.core.declared import (
     DeclaredApi,
     DeclaredApplication,
@@ -29,46 +26,26 @@ from reconciler.core.declared import (
 )
 from reconciler.core.desired_calendars import declare_calendar, references
 from reconciler.core.desired_tokens import declare_token
-from reconciler.core.desired_windows import declare_window, window_faults
+from reconciler.core.desired_windows import declare_window
+from reconciler.core.faults import KINDS, Judged, judge
 from reconciler.core.model import JobKey, Problem
 from reconciler.core.patches import declare_environment
-from reconciler.core.schedules import loose_fault
 from reconciler.core.suggest import closest
-from reconciler.core.wording import describe, did_you_mean_choice, explain
-from reconciler.core.yaml import Document, Place, field_name, read
+from reconciler.core.yaml import Document, field_name, read
 from reconciler.core.yaml_values import MAX_PROBLEMS
 from schemas.access_token import AccessToken
 from schemas.annotations import RENAMED_FROM
 from schemas.api import Api
 from schemas.application import Application
-from schemas.base import API_VERSION
 from schemas.calendar import Calendar
-from schemas.environment import Environment
 from schemas.freeze_window import FreezeWindow
 
 __all__ = ["DeclaredApi", "DeclaredApplication", "Flawed", "ParsedFile", "parse"]
 
-Kind = Application | Api | Calendar | FreezeWindow | Environment | AccessToken
-
-_KINDS: Final[Mapping[str, type[Kind]]] = {
-    "Application": Application,
-    "Api": Api,
-    "Calendar": Calendar,
-    "FreezeWindow": FreezeWindow,
-    "Environment": Environment,
-    "AccessToken": AccessToken,
-}
 MAX_FILE_PROBLEMS: Final = 1_000  # beyond that the rest of the file is not looked at
-_MOST_EXPLAINED: Final = 1_000  # of pydantic's errors in one document: putting them into words takes longest
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 # With a fault in one of these it is not certain whose document it is.
 _IDENTITY: Final = frozenset({(), ("kind",), ("metadata",), ("metadata", "name"), ("metadata", "application")})
-
-
-class _Fault(NamedTuple):
-    path: tuple[str | int, ...]
-    place: Place
-    message: str
 
 
 def parse(file: str, content: bytes) -> ParsedFile:
@@ -103,9 +80,10 @@ class _Reading:
 
     def take(self, document: Document) -> None:
         """Declare what the document says, or say what is wrong with it."""
-        manifest, faults, untold = _validate(document)
-        if faults or manifest is None:
-            self._refuse(document, faults, untold)
+        judged = judge(document)
+        manifest = judged.manifest
+        if manifest is None:
+            self._refuse(document, judged)
         elif isinstance(manifest, Application):
             self._declare_application(document, manifest)
         elif isinstance(manifest, Api):
@@ -188,12 +166,13 @@ class _Reading:
             )
         )
 
-    def _refuse(self, document: Document, faults: list[_Fault], untold: int) -> None:
+    def _refuse(self, document: Document, judged: Judged) -> None:
+        faults = judged.faults
         problems = tuple(
             problem_at(self.file, place, field_name(path), message) for path, place, message in faults[:MAX_PROBLEMS]
         )
         if (more := len(faults) - MAX_PROBLEMS) > 0:
-            counted = f"at least {more}" if untold else f"{more}"
+            counted = f"at least {more}" if judged.untold else f"{more}"
             problems += (problem_at(self.file, document.place, "", f"and {counted} more problems in this document"),)
         self.problems.extend(problems)
         owner = _owner(document.value)
@@ -205,79 +184,6 @@ class _Reading:
 
 def _annotated(owner: Path, annotations: Mapping[str, str]) -> Path | None:
     return (*owner, "annotations", RENAMED_FROM) if RENAMED_FROM in annotations else None
-
-
-def _validate(document: Document) -> tuple[Kind | None, list[_Fault], int]:
-    """The document's manifest, or the faults in it, by place, and how many errors there are besides."""
-    faults = [_Fault(tuple(path), place, message) for path, place, message in document.problems]
-    if not document.whole:
-        return None, faults, 0
-    value = document.value
-    if not isinstance(value, dict):
-        faults.append(
-            _Fault((), document.place, f"a manifest is a mapping with apiVersion, kind, …, not {describe(value)}")
-        )
-        return None, faults, 0
-    untold = 0
-    model = _KINDS.get(value["kind"]) if isinstance(value.get("kind"), str) else None
-    if model is None:
-        more = _unknown_kind(document, value)
-    else:
-        try:
-            manifest = model.model_validate(value)
-        except ValidationError as error:
-            untold = max(0, error.error_count() - _MOST_EXPLAINED)
-            more = chain(_explained(document, model, error), _schedule_faults(document), _annotation_faults(document))
-        else:
-            more = chain(_window_faults(document, manifest), _annotation_faults(document))
-            if not (found := list(more)):
-                return manifest, faults, 0
-            more = iter(found)
-    known = {fault.place for fault in faults}  # what is wrong in YAML already needs no second complaint
-    faults.extend(fault for fault in more if fault.place not in known)
-    return None, sorted(faults, key=lambda fault: fault.place), untold
-
-
-def _explained(document: Document, model: type[Kind], error: ValidationError) -> Iterator[_Fault]:
-    for each in islice(error.errors(include_url=False, include_input=False), _MOST_EXPLAINED):
-        if fault := explain(each, model, document.value):
-            place = document.key_at(fault.path) if fault.at_key else document.value_at(fault.path)
-            yield _Fault(fault.path, place, fault.message)
-
-
-def _schedule_faults(document: Document) -> Iterator[_Fault]:
-    """Schedules without meaning in a document that is refused anyway: every problem is told at once."""
-    spec = document.value.get("spec")
-    if not isinstance(spec, dict):
-        return
-    if document.value["kind"] == "FreezeWindow":
-        if message := loose_fault(spec | {"schedule": spec.get("start")}):
-            yield _Fault(("spec", "start"), document.value_at(("spec", "start")), message)
-        return
-    apis = spec.get("apis")
-    inline = apis[:_MOST_EXPLAINED] if isinstance(apis, list) else []
-    paths = [("spec",), *(("spec", "apis", index) for index in range(len(inline)))]
-    for path, each in zip(paths, [spec, *inline], strict=True):
-        if isinstance(each, dict) and (message := loose_fault(each)):
-            yield _Fault((*path, "schedule"), document.value_at((*path, "schedule")), message)
-
-
-def _annotation_faults(document: Document) -> Iterator[_Fault]:
-    for path, at_key, message in annotation_faults(document.value):
-        yield _Fault(path, document.key_at(path) if at_key else document.value_at(path), message)
-
-
-def _window_faults(document: Document, manifest: Kind) -> Iterator[_Fault]:
-    for name, message in window_faults(manifest) if isinstance(manifest, FreezeWindow) else ():
-        yield _Fault(("spec", name), document.value_at(("spec", name)), message)
-
-
-def _unknown_kind(document: Document, value: Mapping[str, Any]) -> Iterator[_Fault]:
-    for key, choices in (("apiVersion", (API_VERSION,)), ("kind", tuple(_KINDS))):
-        if key not in value:
-            yield _Fault((key,), document.place, "this field is required")
-        elif value[key] not in choices:
-            yield _Fault((key,), document.value_at((key,)), did_you_mean_choice(value[key], choices))
 
 
 class _Owner(NamedTuple):
@@ -306,7 +212,7 @@ def _owner(value: Any) -> _Owner:
 
 def _meant(kind: object, metadata: Mapping[str, Any]) -> str:
     """The kind that a document has, or was probably meant to have."""
-    found = closest(kind, _KINDS) if isinstance(kind, str) else None
+    found = closest(kind, KINDS) if isinstance(kind, str) else None
     return found or ("Api" if "application" in metadata else "Application")
 
 

@@ -6,17 +6,18 @@ here: which manifests a patch is for (``core.environments``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from reconciler.core.declared import DeclaredEnvironment, DeclaredPatch, PatchFault, Path
 from reconciler.core.merge import merge
-from reconciler.core.schedules import loose_fault
-from reconciler.core.wording import Fault, explain
+from reconciler.core.remnants import Remnant, errors_of, sound_api
+from reconciler.core.schedules import faults_of
+from reconciler.core.wording import Fault, explain, path_of
 from reconciler.core.yaml import Document, Place
 from reconciler.core.yaml_values import MAX_PROBLEMS
 from schemas.api import ApiSpec
@@ -57,12 +58,18 @@ def _ends(path: Path) -> Iterable[int]:
 
 def declare_environment(manifest: Environment, document: Document, file: str) -> DeclaredEnvironment:
     """The Environment of a manifest without faults; its patches may have some."""
-    patches = (_declare(index, patch, document) for index, patch in enumerate(manifest.spec.patches))
+    return declare_patches(manifest.metadata.name, enumerate(manifest.spec.patches), document, file)
+
+
+def declare_patches(
+    name: str, patches: Iterable[tuple[int, Patch]], document: Document, file: str
+) -> DeclaredEnvironment:
+    """The Environment that has these patches, each with its index."""
     return DeclaredEnvironment(
-        name=manifest.metadata.name,
+        name=name,
         file=file,
         name_place=document.value_at(("metadata", "name")),
-        patches=tuple(patches),
+        patches=tuple(_declare(index, patch, document) for index, patch in patches),
     )
 
 
@@ -100,20 +107,21 @@ def _faults_alone(patch: Patch) -> Iterator[Fault]:
         yield Fault((key,), True, _NO_FIELDS[key])  # noqa: FBT003 - a field of the tuple
     model: type[BaseModel] = ApplicationSpec if patch.api is None else ApiSpec
     spec = {key: value for key, value in patch.spec.items() if key not in _KEPT}
-    for error in islice(_errors(model, spec), _MOST_EXPLAINED):
+    errors = errors_of(model, spec)[:_MOST_EXPLAINED]
+    remnant = Remnant(model, spec, [path_of(error, spec) for error in errors])
+    for error in errors:
         fault = explain(error, model, spec)
         if fault is not None and not _depends_on_the_rest(error, fault, spec):
             yield fault
-    if patch.api is not None and (message := loose_fault(spec)):
+    api = sound_api(remnant, ()) if patch.api is not None else None
+    for message in {} if api is None else dict.fromkeys(_reasons(api)):
         yield Fault(("schedule",), False, message)  # noqa: FBT003 - as above
 
 
-def _errors(model: type[BaseModel], values: Mapping[str, Any]) -> Sequence[ErrorDetails]:
-    try:
-        model.model_validate(values)
-    except ValidationError as error:
-        return error.errors(include_url=False, include_input=False)
-    return ()
+def _reasons(api: ApiSpec) -> Iterator[str]:
+    """What is wrong with a schedule whatever else stands beside it."""
+    alone = api.model_copy(update={"starts_at": None, "ends_at": None})
+    return (fault.message for fault in faults_of(alone.schedule, alone, zone=api.time_zone, seed=""))
 
 
 def _depends_on_the_rest(error: ErrorDetails, fault: Fault, spec: object) -> bool:
@@ -138,7 +146,7 @@ def patched(spec: Spec, patches: Sequence[DeclaredPatch]) -> Spec | tuple[Refusa
         values = merge(values, patch.spec)
     if "name" in kept:  # an Api that is written within its Application
         values["name"] = kept["name"]
-    errors = _errors(model, values)
+    errors = errors_of(model, values)
     faults = (explain(error, model, values) for error in islice(errors, _MOST_EXPLAINED))
     refusals = tuple(_refusal(fault, patches) for fault in faults if fault is not None)
     return refusals or model.model_validate(values).model_copy(update=kept)

@@ -5,23 +5,19 @@ Forbidden here: which instants a schedule names (``core.timetable``), and the re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from datetime import datetime
-from typing import Any, Final, NamedTuple, Protocol
-
-from pydantic import TypeAdapter
+from typing import Final, NamedTuple, Protocol
 
 from reconciler.core import cron
 from reconciler.core.model import After, JobKey, Schedule, whole_milliseconds
 from reconciler.core.zones import localise, zone_info
 from reconciler.errors import NotFoundError, ScheduleError
-from schemas.base import check_zone, format_duration
+from schemas.base import format_duration
 from schemas.schedule import After as Following
 from schemas.schedule import At, Cron, Every, Frequency
-from schemas.schedule import Schedule as Shape
 
 Declared = str | Cron | Every | At | Frequency | Following
-_SHAPE: TypeAdapter[Declared] = TypeAdapter(Shape)
 BOUNDS: Final = (("timeZone", "time_zone"), ("startsAt", "starts_at"), ("endsAt", "ends_at"))
 DAYS: Final = (("except", "but_not"), ("only", "only"))
 
@@ -53,18 +49,63 @@ def faults_beside(schedule: Declared, beside: Bounded, name: str = "schedule") -
     """What stands beside a schedule and in it, too, or has no meaning there; ``name`` is the schedule's field."""
     if isinstance(schedule, str):
         return
+    if outside := _given(beside):
+        yield from faults_among(outside, _given(schedule), name, follows=isinstance(schedule, Following))
+
+
+def _given(owner: object) -> list[str]:
+    return [alias for alias, each in (*BOUNDS, *DAYS) if getattr(owner, each, None) is not None]
+
+
+def faults_among(outside: Collection[str], inside: Collection[str], name: str, *, follows: bool) -> Iterator[Fault]:
+    """As ``faults_beside``, of the names of the fields that are given beside the schedule ``name`` and in it."""
     for alias, each in (*BOUNDS, *DAYS):
-        if getattr(beside, each, None) is None:
+        if alias not in outside:
             continue
-        if getattr(schedule, each, None) is not None:
+        if alias in inside:
             yield Fault(alias, f"`{alias}` is given twice, here and in `{name}`; remove one of them")
-        elif isinstance(schedule, Following) and each not in ("but_not", "only"):
+        elif follows and each not in ("but_not", "only"):
             yield Fault(alias, f"`{alias}` has no meaning for a job that follows another one; remove it")
 
 
-def fault_of(error: ScheduleError, beside: Bounded, name: str = "schedule") -> Fault:
-    """The error of ``resolve`` with the field that it is about."""
-    return Fault("endsAt" if beside.ends_at is not None and str(error).startswith("endsAt") else name, str(error))
+def faults_of(
+    schedule: Declared, beside: Bounded, *, zone: str | None, seed: str, name: str = "schedule"
+) -> Iterator[Fault]:
+    """Every reason why a schedule has no meaning, where ``resolve`` raises the first one; none where it does not.
+
+    Args:
+        schedule: as for ``resolve``.
+        beside: what gives its bounds, unless it does so itself.
+        zone: IANA name; ``None`` where it cannot be told: then no wall time is compared with an instant.
+        seed: as for ``resolve``.
+        name: the schedule's field.
+    """
+    for message in _reasons(schedule, beside, zone, seed):
+        is_end = beside.ends_at is not None and message.startswith("endsAt")
+        yield Fault("endsAt" if is_end else name, message)
+
+
+def _reasons(schedule: Declared, beside: Bounded, zone: str | None, seed: str) -> Iterator[str]:
+    if isinstance(schedule, Following):
+        return
+    starts_at, ends_at, at = beside.starts_at, beside.ends_at, schedule.at if isinstance(schedule, At) else None
+    if not isinstance(schedule, str):
+        zone = schedule.time_zone or zone
+        starts_at, ends_at = schedule.starts_at or starts_at, schedule.ends_at or ends_at
+    found: dict[str, datetime] = {}
+    try:
+        _check_zone(zone or "UTC")
+        for field, value in (("startsAt", starts_at), ("endsAt", ends_at), ("at", at)):
+            found |= {} if value is None else {field: _instant(field, value, zone)}
+    except ScheduleError as error:
+        yield str(error)
+    if (message := _misplaced(found.get("startsAt"), found.get("endsAt"), found.get("at"))) is not None:
+        yield message
+    if not isinstance(schedule, At | Every):
+        try:
+            _cron(schedule, seed)
+        except ScheduleError as error:
+            yield str(error)
 
 
 def resolve(
@@ -96,9 +137,14 @@ def resolve(
         starts_at = schedule.starts_at or starts_at
         ends_at = schedule.ends_at or ends_at
     _check_zone(zone)
-    starts, ends = _bounds(starts_at, ends_at, zone)
+    starts = None if starts_at is None else _instant("startsAt", starts_at, zone)
+    ends = None if ends_at is None else _instant("endsAt", ends_at, zone)
+    at = _instant("at", schedule.at, zone) if isinstance(schedule, At) else None
+    if (message := _misplaced(starts, ends, at)) is not None:
+        raise ScheduleError(message)
     if isinstance(schedule, At):
-        return _once(schedule.at, zone, starts, ends)
+        declared = f"at {_written(schedule.at)}"
+        return Schedule(declared=declared, at=at, zone=zone, starts_at=starts, ends_at=ends)
     if isinstance(schedule, Every):
         declared = f"every {format_duration(schedule.every)}"
         return Schedule(declared=declared, every=schedule.every, zone=zone, starts_at=starts, ends_at=ends)
@@ -118,12 +164,20 @@ def upstream(schedule: Following, application: str) -> JobKey:
     return JobKey(owner or application, api)
 
 
-def _bounds(starts_at: datetime | None, ends_at: datetime | None, zone: str) -> tuple[datetime | None, datetime | None]:
-    starts = None if starts_at is None else _instant("startsAt", starts_at, zone)
-    ends = None if ends_at is None else _instant("endsAt", ends_at, zone)
-    if starts and ends and ends < starts:
-        raise ScheduleError(f"endsAt {_written(ends)} lies before startsAt {_written(starts)}: there is no slot")
-    return starts, ends
+def _misplaced(starts: datetime | None, ends: datetime | None, at: datetime | None) -> str | None:
+    """Why bounds leave no slot, if they leave none."""
+    if starts and ends and _before(ends, starts):
+        return f"endsAt {_written(ends)} lies before startsAt {_written(starts)}: there is no slot"
+    if at and starts and _before(at, starts):
+        return f"at {_written(at)} lies before startsAt {_written(starts)}: there is no slot"
+    if at and ends and _before(ends, at):
+        return f"at {_written(at)} lies after endsAt {_written(ends)}: there is no slot"
+    return None
+
+
+def _before(one: datetime, other: datetime) -> bool:
+    """Whether it surely lies before; of a wall time in no known zone and an instant that cannot be told."""
+    return (one.tzinfo is None) == (other.tzinfo is None) and one < other
 
 
 def _cron(schedule: str | Cron | Frequency, seed: str) -> tuple[str, str]:
@@ -138,26 +192,20 @@ def _cron(schedule: str | Cron | Frequency, seed: str) -> tuple[str, str]:
         raise ScheduleError(f"{declared}: no year has such a day; change `day` or `month`") from error
 
 
-def _once(at: datetime, zone: str, starts: datetime | None, ends: datetime | None) -> Schedule:
-    instant = _instant("at", at, zone)
-    if starts and instant < starts:
-        raise ScheduleError(f"at {_written(instant)} lies before startsAt {_written(starts)}: there is no slot")
-    if ends and instant > ends:
-        raise ScheduleError(f"at {_written(instant)} lies after endsAt {_written(ends)}: there is no slot")
-    return Schedule(declared=f"at {_written(at)}", at=instant, zone=zone, starts_at=starts, ends_at=ends)
-
-
 def _check_zone(zone: str) -> None:
+    """Raise for a zone that has gone since it was read; the schema has refused any other."""
     try:
         zone_info(zone)
     except NotFoundError as error:
         raise ScheduleError(f"timeZone: {error}") from error
 
 
-def _instant(field: str, value: datetime, zone: str) -> datetime:
-    """An instant in UTC, in whole milliseconds; a naive one is wall time in ``zone``."""
+def _instant(field: str, value: datetime, zone: str | None) -> datetime:
+    """An instant in UTC, in whole milliseconds; a naive one is wall time in ``zone``, and stays so without one."""
+    if value.tzinfo is None and zone is None:
+        return value
     try:
-        return whole_milliseconds(value if value.tzinfo else localise(value, zone))
+        return whole_milliseconds(value if value.tzinfo or zone is None else localise(value, zone))
     except OverflowError:
         raise ScheduleError(f"{field} {_written(value)} is outside the years 1 to 9999 in UTC") from None
 
@@ -193,20 +241,3 @@ def _in_words(schedule: Frequency) -> str:
         words.append(f"of month {schedule.month or 1}")
     words.append(f"at {schedule.time}")
     return " ".join(words)
-
-
-def loose_fault(spec: Mapping[str, Any]) -> str | None:
-    """What is wrong with the schedule in the text of an Api that is no valid one for other reasons.
-
-    ``None`` where nothing is, and where the schedule's very shape is wrong, which is said elsewhere.
-    """
-    try:
-        schedule = _SHAPE.validate_python(spec.get("schedule"))
-        zone = check_zone(str(spec.get("timeZone", "UTC")))
-    except ValueError:  # pydantic's ValidationError is one
-        return None
-    try:
-        resolve(schedule, zone=zone, starts_at=None, ends_at=None, seed="")
-    except ScheduleError as error:
-        return str(error)
-    return None

@@ -101,8 +101,7 @@ def explain(error: ErrorDetails, model: type[BaseModel], value: Any) -> Fault | 
     ``None`` for an error that merely follows from another.
     """
     kind = error["type"]
-    path, at_key = _path(error["loc"])
-    path = _standing(value, path)
+    path, at_key = path_of(error, value), error["loc"][-1:] == ("[key]",)
     if kind == "missing":
         return Fault(path, at_key, "this field is required")
     if kind == "extra_forbidden":
@@ -171,17 +170,20 @@ def _not_a_name(found: str) -> str:
     return f"`{excerpt(found)}` is not a name{hint}; {rule}"
 
 
-def _path(loc: Sequence[str | int]) -> tuple[Path, bool]:
+def path_of(error: ErrorDetails, value: Any) -> Path:
+    """Where in a document, as it is written, one of pydantic's errors stands."""
+    return _standing(value, _path(error["loc"]))
+
+
+def _path(loc: Sequence[str | int]) -> Path:
     """Pydantic's ``loc`` without what does not stand in the document: tags of unions and ``[key]`` marks."""
-    at_key = bool(loc) and loc[-1] == "[key]"
-    steps = [
+    return tuple(
         step
         for index, step in enumerate(loc)
         if step != "[key]"
         and step not in TAGS  # of a text, or a reference to a secret
         and not (index and loc[index - 1] in _SCHEDULES and step in _SCHEDULE_FORMS)
-    ]
-    return tuple(steps), at_key
+    )
 
 
 def _standing(value: Any, path: Path) -> Path:
