@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -38,7 +39,7 @@ class Signals:
 
     @contextmanager
     def installed(self) -> Iterator[Signals]:
-        """Listen for the signals."""
+        """Listen for the signals. Once all has ended that was told to, one more changes nothing."""
         loop = asyncio.get_running_loop()
         numbers = _taken()
         for number in numbers:
@@ -48,6 +49,18 @@ class Signals:
         finally:
             for number in numbers:
                 loop.remove_signal_handler(number)
+                if self.stop.is_set():
+                    signal.signal(number, _unheard)
+
+
+def _unheard(_number: int, _frame: FrameType | None) -> None:
+    """Unlike one that is ignored, no child process inherits this."""
+
+
+def hear_no_more() -> None:
+    """Ignore what would tell this process to end: it is about to, and its exit code says how it went."""
+    for number in _taken():
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _taken() -> list[signal.Signals]:

@@ -15,6 +15,7 @@ import typer
 from reconciler import settings
 from reconciler.adapters import log
 from reconciler.app.masking import REDACTOR
+from reconciler.app.signals import hear_no_more
 from reconciler.cli import console, inspect
 from reconciler.cli.console import Output, OutputOption
 from reconciler.cli.options import (
@@ -101,7 +102,10 @@ def run(
         tls_key=tls_key,
     )
     log.configure(chosen.log_format, redactor=REDACTOR)
-    asyncio.run(serving.serve(chosen, wait=wait, allow_prune=allow_prune))
+    try:
+        asyncio.run(serving.serve(chosen, wait=wait, allow_prune=allow_prune))
+    finally:
+        hear_no_more()
 
 
 def sync(

@@ -50,6 +50,16 @@ def test_a_second_signal_does_not_wait_for_the_call(small_world, target):
     compare(target.calls, small_world.runs())
 
 
+def test_signals_that_come_until_it_is_over_change_nothing_in_its_exit_code(small_world):
+    small_world.declare("shop", {"name": "stock"})
+    reconciler = small_world.start()
+    while reconciler.process.poll() is None:
+        reconciler.send(signal.SIGTERM)
+        time.sleep(0.001)
+    assert reconciler.end() == 0
+    assert reconciler.events("stopped")
+
+
 def test_draining_is_bounded(small_world, target):
     only_slow(small_world, target, timeout="60s")
     target.say("/slow", hang(target))

@@ -11,6 +11,15 @@ import pytest
 from reconciler.app.signals import Signals
 
 
+@pytest.fixture(autouse=True)
+def as_before():
+    """What this process does on signals is no affair of other tests."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    yield
+    for number, action in before.items():
+        signal.signal(number, action)
+
+
 async def _sent(*numbers: signal.Signals) -> Signals:
     with Signals().installed() as signals:
         for number in numbers:
@@ -30,6 +39,11 @@ async def test_each_asks_for_an_end_in_good_order(number):
 
 async def test_a_second_one_says_to_hurry():
     assert (await _sent(signal.SIGHUP, signal.SIGTERM)).hurry.is_set()
+
+
+async def test_one_that_comes_after_the_end_changes_nothing():
+    await _sent(signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def test_a_hangup_that_is_ignored_under_nohup_stays_ignored():
