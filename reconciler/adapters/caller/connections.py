@@ -18,8 +18,8 @@ from typing import Any
 import aiohttp
 import certifi
 from aiohttp.abc import AbstractResolver, ResolveResult
-from httpx_aiohttp import AiohttpTransport
 
+from reconciler.adapters.caller.transport import AiohttpTransport
 from reconciler.core.egress import Policy
 
 # Servers close idle connections after 2 s (gunicorn) or more, and a request that meets that moment is lost: nobody may
@@ -117,7 +117,7 @@ class Connections:
         trusted = ssl.create_default_context()  # the machine's own authorities, and where it has none, certifi's
         trusted.load_verify_locations(certifi.where())
         trusted.set_alpn_protocols(["http/1.1"])
-        return AiohttpTransport(verify=trusted, trust_env=False, client=lambda: self._session(trusted))
+        return AiohttpTransport(lambda: self._session(trusted))
 
     def _session(self, trusted: ssl.SSLContext) -> aiohttp.ClientSession:
         """Open the connection pool, which belongs to the running event loop."""
@@ -135,6 +135,7 @@ class Connections:
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             timeout=aiohttp.ClientTimeout(total=None),
+            auto_decompress=False,
             trust_env=False,
         )
         # A call is one attempt: aiohttp would repeat a GET on its own when a kept connection turns out to be dead.
