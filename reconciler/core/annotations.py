@@ -29,6 +29,12 @@ def renamed_from(annotations: Mapping[str, str]) -> JobKey | None:
     return None if text is None else JobKey.parse(text)
 
 
+def sound_annotations(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Those by which an Api takes over a job, as far as they name one."""
+    text = annotations.get(RENAMED_FROM)
+    return {} if text is None or _value_fault(text, OF_API[RENAMED_FROM]) else {RENAMED_FROM: text}
+
+
 def annotation_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
     """What is wrong with the annotations of a document that begin as ours do, those of inline Apis included."""
     kind = document.get("kind")

@@ -230,6 +230,10 @@ class Flawed:
         name: its own; empty where that cannot be told.
         place: where it begins.
         problems: what is wrong with it.
+        name_place: where its name stands.
+        certain: its kind and its name are what they were meant to be.
+        patterns: the Applications that it is for, as far as they are sound: names, or patterns with ``*``.
+        pattern_places: where each of them stands.
     """
 
     kind: str
@@ -237,6 +241,19 @@ class Flawed:
     name: str
     place: Place
     problems: tuple[Problem, ...]
+    name_place: Place
+    certain: bool = False
+    patterns: tuple[str, ...] = ()
+    pattern_places: tuple[Place, ...] = ()
+
+    @property
+    def file(self) -> str:
+        """Where it is declared."""
+        return self.problems[0].file
+
+    def is_certainly(self, kind: str) -> bool:
+        """Whether it surely is a document of this kind with this name."""
+        return self.certain and self.kind == kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,6 +268,8 @@ class ParsedFile:
         tokens: the valid access tokens.
         environments: the valid ones.
         flawed: documents with problems that can be attributed.
+        remnants: what is sound of the Apis in ``flawed``; what is wrong with it besides is told as well.
+        patched: what is sound of the environments in ``flawed``.
         problems: every problem, those of ``flawed`` included, by place.
         broken: some of the file cannot be read, or not be attributed: what it declares is not fully known.
     """
@@ -263,5 +282,7 @@ class ParsedFile:
     tokens: tuple[DeclaredToken, ...] = ()
     environments: tuple[DeclaredEnvironment, ...] = ()
     flawed: tuple[Flawed, ...] = ()
+    remnants: tuple[DeclaredApi, ...] = ()
+    patched: tuple[DeclaredEnvironment, ...] = ()
     problems: tuple[Problem, ...] = ()
     broken: bool = False

@@ -19,7 +19,8 @@ from reconciler.core.declared import (
     ParsedFile,
     problem_at,
 )
-from reconciler.core.desired_calendars import FOLLOWED, Calendars
+from reconciler.core.desired_alike import Named
+from reconciler.core.desired_calendars import FOLLOWED, Calendars, Days
 from reconciler.core.desired_chains import chain_faults, declared_upstream
 from reconciler.core.desired_renames import rename_problems
 from reconciler.core.desired_tokens import tokens_together
@@ -37,7 +38,7 @@ from reconciler.core.environments import (
     doubled,
     told,
 )
-from reconciler.core.inherit import Inheritance, faults_alone
+from reconciler.core.inherit import Inheritance, call_faults_alone, faults_alone
 from reconciler.core.model import AccessToken, Calendar, FreezeWindow, Job, JobKey, Problem
 from reconciler.core.resolved import Resolved, api_problem, resolve_api
 from reconciler.core.schedules import Fault
@@ -165,6 +166,10 @@ class _Building:
                 first = self.applications.setdefault(each.name, each)
                 if first is not each:
                     self._same_name(first, each)
+        named: dict[str, Named] = {**self.applications}
+        for flawed in self.faulty:
+            if flawed.is_certainly("Application") and (other := named.setdefault(flawed.name, flawed)) is not flawed:
+                self._same_name(other, flawed)
         names = self.applications.keys() | self.flawed
         for file in self.files:
             if file.flawed and any(each.application and each.application not in names for each in file.flawed):
@@ -197,6 +202,9 @@ class _Building:
                 self._take_api(api, application, inheritances)
             elif (first := self.resolved.setdefault(api.key, old)) is not old:
                 self._same_api(first.api, api)
+        for file in self.files:
+            for api in file.remnants:
+                self._take_remnant(api, certain.get(api.key.application), inheritances)
 
     def take_chains(self) -> None:
         """What is wrong with the jobs that follow others."""
@@ -219,8 +227,10 @@ class _Building:
 
     def take_patches(self) -> None:
         """What is wrong with the environments: with the chosen one it holds Applications, with others nobody."""
-        self.problems.extend(doubled(self.environments))
-        if not self.environments:
+        flawed = [each for each in self.faulty if each.is_certainly("Environment")]
+        self.problems.extend(doubled((*self.environments, *flawed)))
+        patched = [each for file in self.files for each in file.patched]
+        if not (self.environments or patched):
             return
         targets = Targets(self._names, self._keys, self.flawed, self._hint)
         for environment in self.environments:
@@ -230,6 +240,9 @@ class _Building:
             if is_chosen:
                 for complaint in told(environment, self._refused()):
                     self._complain(complaint, holds=True)
+        for environment in patched:
+            for complaint in complaints(environment, targets):
+                self._complain(complaint, holds=False)
 
     def take_renames(self) -> None:
         """What is wrong with the annotations that name a job to be taken over."""
@@ -384,7 +397,7 @@ class _Building:
             return hint
         return f"; it may stand in {min(self.unread)}, which cannot be read in full"
 
-    def _same_name(self, first: DeclaredApplication, second: DeclaredApplication) -> None:
+    def _same_name(self, first: Named, second: Named) -> None:
         pairs = [(second, first)] if first.name in self.doubled else [(second, first), (first, second)]
         self.doubled.add(first.name)
         for one, other in pairs:
@@ -401,12 +414,40 @@ class _Building:
 
     def _alone(self, api: DeclaredApi) -> None:
         """Every problem is told at once, also of an Api that cannot become a job for its Application's sake."""
-        self.unresolved.setdefault(api.key, api)
+        self._not_resolved(api)
         days = self.calendars.days(api.spec)
-        for fault in faults_alone(api, days):
+        self._tell(api, faults_alone(api), days)
+
+    def _not_resolved(self, api: DeclaredApi) -> None:
+        """An Api that does not become a job has a name all the same."""
+        taken = self.resolved.get(api.key)
+        first = self.unresolved.setdefault(api.key, api) if taken is None else taken.api
+        if first is not api:
+            self._same_api(first, api)
+
+    def _tell(self, api: DeclaredApi, faults: Iterable[Fault], days: Days) -> None:
+        """What is wrong with an Api that does not become a job."""
+        for fault in (*days.faults, *faults):
             self._hold(api.key.application, api_problem(api, fault.field, fault.message))
         for problem in days.problems:
             self._hold(api.key.application, problem)
+
+    def _take_remnant(
+        self, api: DeclaredApi, application: DeclaredApplication | None, inheritances: dict[str, Inheritance]
+    ) -> None:
+        """What is sound of an Api with problems; of its schedule itself everything is said."""
+        if api.renamed_from is not None:
+            self.renamed.append((api, api.renamed_from))
+        self._not_resolved(api)
+        if api.key.application not in self._names:
+            self._without_application(api)
+        elif not self.patching.patches_of(api.key):  # with them it may be all right
+            days = self.calendars.days(api.spec)
+            if application is None:
+                self._tell(api, call_faults_alone(api.spec), days)
+            else:
+                inheritance = inheritances.setdefault(application.name, Inheritance(application))
+                self._tell(api, inheritance.call_faults(api.spec), days)
 
     def _orphan(self, api: DeclaredApi) -> None:
         """Its Application was removed, misspelt or stands in what cannot be read: then that one must lose nothing."""
@@ -414,13 +455,17 @@ class _Building:
         if name in self.flawed:  # that it has problems is known
             self._alone(api)
             return
-        self.unresolved.setdefault(api.key, api)
+        self._not_resolved(api)
+        self._without_application(api)
+        self.broken.add(api.file)
+
+    def _without_application(self, api: DeclaredApi) -> None:
+        name = api.key.application
         unread = sorted(self.unread - {api.file}) or sorted(self.unread)
         hint = self._meant(name, self._names)
         if unread and not hint:
             hint = f"; it may stand in {unread[0]}, which cannot be read in full"
         self._hold(name, api_problem(api, "application", f"there is no Application `{excerpt(name)}`{hint}"))
-        self.broken.add(api.file)
 
 
 def _by_place(problems: Iterable[Problem]) -> tuple[Problem, ...]:

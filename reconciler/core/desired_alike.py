@@ -5,10 +5,10 @@ Forbidden here: what follows from it; that is different for each kind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from reconciler.core.declared import problem_at
+from reconciler.core.declared import Flawed, problem_at
 from reconciler.core.model import Problem
 from reconciler.core.suggest import excerpt
 from reconciler.core.windows import matches
@@ -16,7 +16,11 @@ from reconciler.core.yaml import Place
 
 
 class Named(Protocol):
-    """What stands in a file under a name, and may be for some Applications only."""
+    """What stands in a file under a name."""
+
+    @property
+    def name(self) -> str:
+        """How it is called."""
 
     @property
     def file(self) -> str:
@@ -25,6 +29,10 @@ class Named(Protocol):
     @property
     def name_place(self) -> Place:
         """Where its name stands."""
+
+
+class Aimed(Named, Protocol):
+    """What is for some Applications only."""
 
     @property
     def pattern_places(self) -> Sequence[Place]:
@@ -41,8 +49,17 @@ def with_others(same: Sequence[N]) -> Iterator[tuple[N, str]]:
         yield each, f"{other.file}:{other.name_place.line}"
 
 
+def with_flawed(by_name: Mapping[str, Sequence[Named]], flawed: Iterable[Flawed], kind: str) -> dict[str, list[Named]]:
+    """Those of one kind by their names, and behind them the documents with problems that surely have these names."""
+    found = {name: [*same] for name, same in by_name.items()}
+    for each in flawed:
+        if each.is_certainly(kind):
+            found.setdefault(each.name, []).append(each)
+    return found
+
+
 def for_nobody(
-    declared: Named, patterns: Sequence[str], applications: Collection[str], hint: Callable[[str], str]
+    declared: Aimed, patterns: Sequence[str], applications: Collection[str], hint: Callable[[str], str]
 ) -> Iterator[Problem]:
     """Patterns that fit no Application; a bare ``*`` is for whoever will be there."""
     for index, place in enumerate(declared.pattern_places):

@@ -6,10 +6,11 @@ nobody knows on which days its jobs may run. Forbidden here: which days a calend
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from reconciler.core.declared import DeclaredCalendar, Flawed, Path, Reference, problem_at
+from reconciler.core.desired_alike import Named, with_flawed, with_others
 from reconciler.core.model import Calendar, Problem
 from reconciler.core.schedules import DAYS, Fault
 from reconciler.core.suggest import MOST_HINTED, did_you_mean, excerpt
@@ -106,11 +107,12 @@ class Calendars:
         by_name: dict[str, list[DeclaredCalendar]] = {}
         for each in declared:
             by_name.setdefault(each.name, []).append(each)
-        wrong = {name: [*_same_name(same)] for name, same in by_name.items() if len(same) > 1}
+        flawed = [each for each in flawed if each.kind == "Calendar"]
+        named = with_flawed(by_name, flawed, "Calendar")
+        wrong = {name: [*_same_name(alike)] for name, alike in named.items() if len(alike) > 1}
         self.problems = tuple(problem for problems in wrong.values() for problem in problems)
         for document in flawed:
-            if document.kind == "Calendar":
-                wrong.setdefault(document.name, []).extend(document.problems)
+            wrong.setdefault(document.name, []).extend(document.problems)
         self._found.update({name: same[0] for name, same in by_name.items()})
         self._found.update({name: tuple(problems) for name, problems in wrong.items()})
 
@@ -161,8 +163,6 @@ def _once(calendars: Iterable[Calendar]) -> tuple[Calendar, ...]:
     return tuple(sorted({each.name: each for each in calendars}.values(), key=lambda each: each.name))
 
 
-def _same_name(calendars: list[DeclaredCalendar]) -> Iterator[Problem]:
-    for index, each in enumerate(calendars):
-        other = calendars[0] if index else calendars[1]
-        message = f"another Calendar has this name: {other.file}:{other.name_place.line}"
-        yield problem_at(each.file, each.name_place, "metadata.name", message)
+def _same_name(calendars: Sequence[Named]) -> Iterator[Problem]:
+    for each, where in with_others(calendars):
+        yield problem_at(each.file, each.name_place, "metadata.name", f"another Calendar has this name: {where}")

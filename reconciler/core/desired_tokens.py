@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from reconciler.core.declared import DeclaredToken, Flawed, problem_at
-from reconciler.core.desired_alike import for_nobody, with_others
+from reconciler.core.desired_alike import Named, for_nobody, with_flawed, with_others
 from reconciler.core.model import AccessToken, Problem, Role
 from reconciler.core.yaml import Document
 from schemas.access_token import AccessToken as Manifest
@@ -70,32 +70,32 @@ def tokens_together(
         hint: what a name that no Application has was probably meant to be.
     """
     declared = tuple(declared)
-    found = [(each, problem) for same in _alike(declared) for each, problem in same]
+    flawed = [each for each in flawed if each.kind == KIND]
+    found = [(each, problem) for same in _alike(declared, flawed) for each, problem in same]
     doubled = {each.name for each, _ in found}
     problems = [problem for _, problem in found]
+    problems += [problem for each in flawed for problem in for_nobody(each, each.patterns, applications, hint)]
     problems += [
         problem for each in declared for problem in for_nobody(each, each.token.applications, applications, hint)
     ]
     tokens = {each.name: each.token for each in reversed(declared)}
-    tokens |= {name: replace(tokens[name], closed=HAS_PROBLEMS) for name in doubled}
+    tokens |= {name: replace(tokens[name], closed=HAS_PROBLEMS) for name in doubled & tokens.keys()}
     for each in flawed:
-        if each.kind == KIND:
-            file = each.problems[0].file
-            tokens[each.name] = closed_token(each.name, HAS_PROBLEMS, file=file, line=each.place.line)
+        tokens[each.name] = closed_token(each.name, HAS_PROBLEMS, file=each.file, line=each.place.line)
     return DesiredTokens(tokens=dict(sorted(tokens.items())), problems=tuple(problems))
 
 
-def _alike(declared: tuple[DeclaredToken, ...]) -> Iterator[list[tuple[DeclaredToken, Problem]]]:
+def _alike(declared: tuple[DeclaredToken, ...], flawed: Iterable[Flawed]) -> Iterator[list[tuple[Named, Problem]]]:
     """Tokens with one name, and names with one token: of neither can it be told what was meant."""
     names: dict[str, list[DeclaredToken]] = {}
     digests: dict[str, list[DeclaredToken]] = {}
     for each in declared:
         names.setdefault(each.name, []).append(each)
         digests.setdefault(each.token.sha256, []).append(each)
-    for same in names.values():
+    for alike in with_flawed(names, flawed, KIND).values():
         yield [
             (each, problem_at(each.file, each.name_place, "metadata.name", f"another {KIND} has this name: {where}"))
-            for each, where in with_others(same)
+            for each, where in with_others(alike)
         ]
     for same in digests.values():
         if len({each.name for each in same}) > 1:

@@ -5,11 +5,11 @@ Forbidden here: when a window is open (``core.windows``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from reconciler.core.declared import DeclaredWindow, Flawed, problem_at
-from reconciler.core.desired_alike import for_nobody, with_others
+from reconciler.core.desired_alike import Named, for_nobody, with_flawed, with_others
 from reconciler.core.model import FreezeWindow, Problem, Schedule
 from reconciler.core.schedules import Fault, faults_beside, faults_of, resolve
 from reconciler.core.yaml import Document
@@ -89,12 +89,18 @@ def windows_together(
     by_name: dict[str, list[DeclaredWindow]] = {}
     for each in declared:
         by_name.setdefault(each.name, []).append(each)
-    held = {each.name for each in flawed if each.kind == "FreezeWindow"}
-    problems: list[Problem] = []
-    for name, same in by_name.items():
+    flawed = [each for each in flawed if each.kind == "FreezeWindow"]
+    held = {each.name for each in flawed}
+    problems = [problem for each in flawed for problem in for_nobody(each, each.patterns, applications, hint)]
+    named = with_flawed(by_name, flawed, "FreezeWindow")
+    for name, alike in named.items():
         found = [
-            *_same_name(same),
-            *(problem for each in same for problem in for_nobody(each, each.window.applications, applications, hint)),
+            *_same_name(alike),
+            *(
+                problem
+                for each in by_name.get(name, ())
+                for problem in for_nobody(each, each.window.applications, applications, hint)
+            ),
         ]
         problems.extend(found)
         held |= {name} if found else set()
@@ -105,6 +111,6 @@ def windows_together(
     )
 
 
-def _same_name(windows: list[DeclaredWindow]) -> Iterator[Problem]:
+def _same_name(windows: Sequence[Named]) -> Iterator[Problem]:
     for each, where in with_others(windows):
         yield problem_at(each.file, each.name_place, "metadata.name", f"another FreezeWindow has this name: {where}")

@@ -21,6 +21,7 @@ from reconciler.core.declared import (
     Path,
     problem_at,
 )
+from reconciler.core.desired_alike import Named
 from reconciler.core.model import JobKey, Problem
 from reconciler.core.patches import Refusal, culprit, patched
 from reconciler.core.schedules import Fault
@@ -91,9 +92,9 @@ def _names(flawed: Iterable[Flawed]) -> set[str]:
     return {each.name for each in flawed if each.kind == "Environment"}
 
 
-def doubled(declared: Iterable[DeclaredEnvironment]) -> Iterator[Problem]:
+def doubled(declared: Iterable[Named]) -> Iterator[Problem]:
     """Environments of one name; each names another."""
-    first: dict[str, DeclaredEnvironment] = {}
+    first: dict[str, Named] = {}
     told: set[str] = set()
     for each in declared:
         other = first.setdefault(each.name, each)

@@ -17,7 +17,7 @@ from reconciler.core.declared import Path
 from reconciler.core.desired_windows import seed_of, window_faults
 from reconciler.core.remnants import Remnant, found_at, sound_schedules
 from reconciler.core.schedules import Declared, faults_among, faults_of
-from reconciler.core.wording import describe, did_you_mean_choice, explain, path_of
+from reconciler.core.wording import describe, did_you_mean_choice, explain
 from reconciler.core.yaml import Document, Place
 from schemas.access_token import AccessToken
 from schemas.api import Api, ApiSpec
@@ -94,9 +94,7 @@ def _judged(document: Document, model: type[Kind], faults: list[Fault], errors: 
     more = chain(_explained(document, model, document.value, errors), _annotation_faults(document))
     remnant = None
     if len(errors) <= _MOST_EXPLAINED:
-        taken = [tuple(path) for path, _, _ in document.problems]
-        taken += [path_of(error, document.value) for error in errors]
-        remnant = Remnant(model, document.value, taken)
+        remnant = Remnant(model, document.value, errors, [tuple(path) for path, _, _ in document.problems])
         more = chain(
             more, _explained(document, model, remnant.value, remnant.errors), _schedule_faults(document, remnant)
         )
@@ -132,7 +130,7 @@ def _of_schedule(document: Document, remnant: Remnant, path: Path, held: ApiSpec
     else:
         name, schedule = "start", held.start
         zone = zone or (None if remnant.may_have(path, "timeZone") else "UTC")  # an Api may inherit one
-    if remnant.is_doubtful((*path, name)):
+    if remnant.may_have((*path, name), "timeZone"):
         zone = None
     outside, inside = _given(document.value, path), _given(document.value, (*path, name))
     for fault in (

@@ -191,11 +191,10 @@ def _fields(model: BaseModel | None) -> dict[str, Any]:
     return {name: getattr(model, name) for name in model.model_fields_set} if model is not None else {}
 
 
-def faults_alone(api: DeclaredApi, days: Days) -> tuple[Fault, ...]:
+def faults_alone(api: DeclaredApi) -> tuple[Fault, ...]:
     """What is wrong with an Api by itself, for when its Application has problems of its own."""
     spec = api.spec
     return (
-        *days.faults,
         *faults_beside(spec.schedule, spec),
         *call_faults_alone(spec),
         *faults_of(spec.schedule, spec, zone=spec.time_zone, seed=api.seed),

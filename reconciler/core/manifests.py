@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from reconciler.core.annotations import renamed_from
+from reconciler.core.annotations import renamed_from, sound_annotations
 from reconciler.core.declared import (
     DeclaredApi,
     DeclaredApplication,
@@ -29,21 +29,24 @@ from reconciler.core.desired_tokens import declare_token
 from reconciler.core.desired_windows import declare_window
 from reconciler.core.faults import KINDS, Judged, judge
 from reconciler.core.model import JobKey, Problem
-from reconciler.core.patches import declare_environment
+from reconciler.core.patches import declare_environment, declare_patches
+from reconciler.core.remnants import ANY, Remnant, sound_apis, sound_patches
 from reconciler.core.suggest import closest
 from reconciler.core.yaml import Document, field_name, read
 from reconciler.core.yaml_values import MAX_PROBLEMS
 from schemas.access_token import AccessToken
 from schemas.annotations import RENAMED_FROM
-from schemas.api import Api
+from schemas.api import Api, ApiMetadata, ApiSpec, InlineApi
 from schemas.application import Application
 from schemas.calendar import Calendar
+from schemas.environment import Environment
 from schemas.freeze_window import FreezeWindow
 
 __all__ = ["DeclaredApi", "DeclaredApplication", "Flawed", "ParsedFile", "parse"]
 
 MAX_FILE_PROBLEMS: Final = 1_000  # beyond that the rest of the file is not looked at
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_PATTERNS: Final = ("spec", "applications")
 # With a fault in one of these it is not certain whose document it is.
 _IDENTITY: Final = frozenset({(), ("kind",), ("metadata",), ("metadata", "name"), ("metadata", "application")})
 
@@ -75,6 +78,8 @@ class _Reading:
         self.tokens: list[DeclaredToken] = []
         self.environments: list[DeclaredEnvironment] = []
         self.flawed: list[Flawed] = []
+        self.remnants: list[DeclaredApi] = []
+        self.patched: list[DeclaredEnvironment] = []
         self.problems: list[Problem] = []
         self.broken = False
 
@@ -113,6 +118,8 @@ class _Reading:
             tokens=tuple(self.tokens),
             environments=tuple(self.environments),
             flawed=tuple(self.flawed),
+            remnants=tuple(self.remnants),
+            patched=tuple(self.patched),
             problems=tuple(self.problems),
             broken=self.broken,
         )
@@ -129,41 +136,28 @@ class _Reading:
             )
         )
         for index, api in enumerate(manifest.spec.apis):
-            path: Path = ("spec", "apis", index)
-            line, column = document.value_at(path)
-            self.apis.append(
-                DeclaredApi(
-                    key=JobKey(manifest.metadata.name, api.name),
-                    spec=api,
-                    labels=api.labels,
-                    renamed_from=renamed_from(api.annotations),
-                    file=self.file,
-                    line=line,
-                    column=column,
-                    field=f"spec.apis[{index}]",
-                    places=packed_places(document, path, annotated=_annotated(path, api.annotations)),
-                    references=references(document, path, api),
-                )
-            )
+            key = JobKey(manifest.metadata.name, api.name)
+            self.apis.append(self._api(document, ("spec", "apis", index), key, api, api))
 
     def _declare_api(self, document: Document, manifest: Api) -> None:
-        line, column = document.place
-        metadata = manifest.metadata
-        self.apis.append(
-            DeclaredApi(
-                key=JobKey(metadata.application, metadata.name),
-                spec=manifest.spec,
-                labels=metadata.labels,
-                renamed_from=renamed_from(metadata.annotations),
-                file=self.file,
-                line=line,
-                column=column,
-                field="spec",
-                places=packed_places(
-                    document, ("metadata",), ("spec",), annotated=_annotated(("metadata",), metadata.annotations)
-                ),
-                references=references(document, ("spec",), manifest.spec),
-            )
+        key = JobKey(manifest.metadata.application, manifest.metadata.name)
+        self.apis.append(self._api(document, ("spec",), key, manifest.spec, manifest.metadata))
+
+    def _api(self, document: Document, path: Path, key: JobKey, spec: ApiSpec, named: _Naming) -> DeclaredApi:
+        """The Api whose spec stands at a path; ``named`` holds what else is said of it."""
+        owner = path if len(path) > 1 else ("metadata",)
+        line, column = document.value_at(path) if owner is path else document.place
+        return DeclaredApi(
+            key=key,
+            spec=spec,
+            labels=named.labels,
+            renamed_from=renamed_from(named.annotations),
+            file=self.file,
+            line=line,
+            column=column,
+            field=f"spec.apis[{path[-1]}]" if owner is path else "spec",
+            places=packed_places(document, owner, path, annotated=_annotated(owner, named.annotations)),
+            references=references(document, path, spec),
         )
 
     def _refuse(self, document: Document, judged: Judged) -> None:
@@ -177,9 +171,48 @@ class _Reading:
         self.problems.extend(problems)
         owner = _owner(document.value)
         if owner.known:
-            self.flawed.append(Flawed(**owner._asdict(), place=document.place, problems=problems))
+            self.flawed.append(_flawed(owner, document, problems, judged.remnant))
+        if judged.remnant is not None:
+            self._keep(document, judged.remnant)
         if not owner.known or any(fault.path in _IDENTITY for fault in faults):
             self.broken = True
+
+    def _keep(self, document: Document, remnant: Remnant) -> None:
+        """What is sound in spite of the problems, because more may be wrong with it beside other manifests."""
+        metadata = remnant.at(("metadata",)) or {}
+        application = metadata.get("name" if remnant.model is Application else "application")
+        for path, spec in sound_apis(remnant):
+            named = metadata if remnant.model is Api else remnant.at(path) or {}
+            if application is not None and "name" in named:
+                annotations = sound_annotations(named.get("annotations", {}))
+                key = JobKey(application, named["name"])
+                self.remnants.append(self._api(document, path, key, spec, _Named({}, annotations)))
+        if remnant.model is Environment:
+            name = str(metadata.get("name", ""))
+            self.patched.append(declare_patches(name, sound_patches(remnant), document, self.file))
+
+
+class _Named(NamedTuple):
+    """What is said of an Api beside its spec."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
+_Naming = ApiMetadata | InlineApi | _Named
+
+
+def _flawed(owner: _Owner, document: Document, problems: tuple[Problem, ...], remnant: Remnant | None) -> Flawed:
+    patterns = [] if remnant is None else remnant.items(_PATTERNS)
+    return Flawed(
+        **owner._asdict(),
+        place=document.place,
+        problems=problems,
+        name_place=document.value_at(("metadata", "name")),
+        certain=remnant is not None and "name" in (remnant.at(("metadata",)) or ()),
+        patterns=tuple(each if isinstance(each, str) else ANY for each in patterns),
+        pattern_places=tuple(document.value_at((*_PATTERNS, index)) for index in range(len(patterns))),
+    )
 
 
 def _annotated(owner: Path, annotations: Mapping[str, str]) -> Path | None:

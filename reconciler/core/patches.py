@@ -17,7 +17,7 @@ from reconciler.core.declared import DeclaredEnvironment, DeclaredPatch, PatchFa
 from reconciler.core.merge import merge
 from reconciler.core.remnants import Remnant, errors_of, sound_api
 from reconciler.core.schedules import faults_of
-from reconciler.core.wording import Fault, explain, path_of
+from reconciler.core.wording import Fault, explain
 from reconciler.core.yaml import Document, Place
 from reconciler.core.yaml_values import MAX_PROBLEMS
 from schemas.api import ApiSpec
@@ -108,7 +108,7 @@ def _faults_alone(patch: Patch) -> Iterator[Fault]:
     model: type[BaseModel] = ApplicationSpec if patch.api is None else ApiSpec
     spec = {key: value for key, value in patch.spec.items() if key not in _KEPT}
     errors = errors_of(model, spec)[:_MOST_EXPLAINED]
-    remnant = Remnant(model, spec, [path_of(error, spec) for error in errors])
+    remnant = Remnant(model, spec, errors)
     for error in errors:
         fault = explain(error, model, spec)
         if fault is not None and not _depends_on_the_rest(error, fault, spec):

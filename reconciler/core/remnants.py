@@ -7,7 +7,7 @@ but a reason to say more about its document.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
@@ -42,37 +42,39 @@ class Remnant:
         errors: what pydantic finds now and could not find before, and what does not merely follow from what was taken.
     """
 
-    def __init__(self, model: type[BaseModel], value: Any, taken: Collection[Path]) -> None:
-        """Take away what stands at some paths.
+    def __init__(
+        self, model: type[BaseModel], value: Any, errors: Iterable[ErrorDetails], besides: Iterable[Path] = ()
+    ) -> None:
+        """Take away what is wrong.
 
         Args:
             model: of the whole value.
             value: in plain values.
-            taken: where something is wrong, or missing.
+            errors: of pydantic.
+            besides: where something is wrong besides.
         """
+        taken = dict.fromkeys(besides, True)  # whether it may be another field, misspelt
+        taken |= {path_of(each, value): each["type"] == "extra_forbidden" for each in errors}
         self.model = model
         self.value = _without(value, taken)
-        self._taken = {path[:-1] for path in taken}
-        errors = [(path_of(each, self.value), each) for each in errors_of(model, self.value)]
+        self._taken = taken
+        self._lacking = {path[:-1] for path in taken}
+        self._strange = {path[:-1] for path, strange in taken.items() if strange}
+        left = [(path_of(each, self.value), each) for each in errors_of(model, self.value)]
         self._wrong: dict[Path, set[str | int]] = {}  # path -> what is wrong directly in it or deeper
-        for path, _ in errors:
+        for path, _ in left:
             for end, step in enumerate(path):
                 self._wrong.setdefault(path[:end], set()).add(step)
-        paths = set(taken)
-        self.errors = [each for path, each in errors if path not in paths and self._is_certain(path, each)]
+        self.errors = [each for path, each in left if path not in taken and self._is_certain(path, each)]
 
     def _is_certain(self, path: Path, error: ErrorDetails) -> bool:
         if error["type"] != "value_error":  # it lacks what was taken
             return False
-        return not (isinstance(error["ctx"]["error"], LackingError) and self.is_doubtful(path))
+        return not (isinstance(error["ctx"]["error"], LackingError) and path in self._lacking)
 
-    def is_doubtful(self, path: Path) -> bool:
-        """Whether what is absent from this mapping may be what was taken from it."""
-        return path in self._taken
-
-    def may_have(self, path: Path, name: str) -> bool:
+    def may_have(self, path: Path, name: str | int) -> bool:
         """Whether a field that ``at`` does not have may be meant to stand there."""
-        return self.is_doubtful(path) or name in self._wrong.get(path, ())
+        return path in self._strange or (*path, name) in self._taken or name in self._wrong.get(path, ())
 
     def at(self, path: Path) -> Mapping[str, Any] | None:
         """What is sound of the mapping at a path; ``None`` where there is none."""
@@ -116,10 +118,10 @@ def sound_api(remnant: Remnant, path: Path) -> ApiSpec | None:
     if found is None:
         return None
     spec = {"schedule": _SOME_SCHEDULE} | {name: found[name] for name in _API_FIELDS & found.keys()}
-    if "request" not in spec and remnant.may_have(path, "request"):
-        spec["request"] = _SOME_REQUEST
-    elif remnant.is_doubtful((*path, "request")) and not _ADDRESSES & spec["request"].keys():
-        spec["request"] = spec["request"] | _SOME_REQUEST
+    request = spec.get("request", {})
+    places = [(*path, "request", name) for name in _ADDRESSES] if "request" in spec else [(*path, "request")]
+    if not _ADDRESSES & request.keys() and any(remnant.may_have(place[:-1], place[-1]) for place in places):
+        spec["request"] = request | _SOME_REQUEST
     if "auth" not in spec and remnant.may_have(path, "auth"):
         spec["auth"] = _NO_AUTH
     return ApiSpec.model_validate(spec)

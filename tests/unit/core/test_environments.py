@@ -366,19 +366,19 @@ class TestNotChosen:
         ("text", "expected"),
         [
             (env("5"), "6:7: spec.patches[0]: must be a mapping, not a number"),
-            (env("{application: a}"), "6:7: spec.patches[0].spec: this field is required"),
-            (env("{application: a, spec: 5}"), "6:30: spec.patches[0].spec: must be a mapping, not a number"),
+            (env("{application: '*'}"), "6:7: spec.patches[0].spec: this field is required"),
+            (env("{application: '*', spec: 5}"), "6:32: spec.patches[0].spec: must be a mapping, not a number"),
             (
                 env("{application: A, spec: {}}"),
                 f"6:21: spec.patches[0].application: {PATTERN}",
             ),
             (
-                env("{application: a, spec: {}, suspend: true}"),
-                "6:34: spec.patches[0].suspend: unknown field here; `suspend` belongs in the spec of a patch",
+                env("{application: '*', spec: {}, suspend: true}"),
+                "6:36: spec.patches[0].suspend: unknown field here; `suspend` belongs in the spec of a patch",
             ),
             (
-                env("{application: a, spec: {}, apii: b}"),
-                "6:34: spec.patches[0].apii: unknown field (did you mean `api`?)",
+                env("{application: '*', spec: {}, apii: b}"),
+                "6:36: spec.patches[0].apii: unknown field (did you mean `api`?)",
             ),
         ],
     )
