@@ -23,6 +23,7 @@ PATIENCE = timedelta(milliseconds=500)
 CEILING = 10  # times max_in_flight: calls at once, the slow ones included
 _SWEEP = timedelta(seconds=1)  # how often it is looked who has waited for too long
 _SHORTEST = timedelta(milliseconds=1)
+_LINGER = timedelta(milliseconds=100)  # in which the last calls of a crowd are sent
 _UNKNOWN = timedelta(milliseconds=100)  # until it is asked again whether earlier calls are known
 
 
@@ -103,12 +104,15 @@ class Turns:
         self._quick: dict[Turn, None] = {}  # in flight and not slow yet, oldest first
         self._watching: asyncio.Task[None] | None = None
         self._sweeping: asyncio.Task[None] | None = None
+        self._crowded_at: timedelta | None = None  # by the steady clock
         self.in_flight = 0
 
     @property
     def crowded(self) -> bool:
-        """Whether calls wait that could be made if only there were more places."""
-        return bool(self._ready)
+        """Whether calls wait that could be made if only there were more places, or the last of them did just now."""
+        if self._ready:
+            return True
+        return self._crowded_at is not None and self._clock.steady() - self._crowded_at < _LINGER
 
     def ask(
         self,
@@ -173,6 +177,8 @@ class Turns:
         if lane.in_flight >= lane.bound:
             own = lane.declared is not None and lane.declared <= self._max
             lane.held = f"limits.concurrency is {lane.declared}" if own else self._full
+            if not own:
+                self._crowded_at = self._clock.steady()
             return
         if lane.rate is not None and (delay := self._until_allowed(lane)):
             lane.held = f"limits.rate is {format_rate(lane.rate)}"
@@ -205,8 +211,10 @@ class Turns:
             if turn.state == "waiting":
                 self._take(turn)
             self._list(lane)
-        if self._ready and self._watching is None:
-            self._watching = asyncio.get_running_loop().create_task(self._watch())
+        if self._ready:
+            self._crowded_at = self._clock.steady()
+            if self._watching is None:
+                self._watching = asyncio.get_running_loop().create_task(self._watch())
 
     def _take(self, turn: Turn) -> None:
         if turn.expires is not None and turn.lapse is not None and self._clock.now() > turn.expires:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TypeVar
 
 from reconciler.core import records
@@ -23,7 +24,9 @@ def stamp(value: datetime) -> str:
     return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
-_as_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=stamp, separators=(",", ":")).encode
+# Runs that are due together share most of their instants.
+_stamp_once = lru_cache(maxsize=2_000)(stamp)
+_as_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_stamp_once, separators=(",", ":")).encode
 
 
 def row(document: Document) -> dict[str, str]:

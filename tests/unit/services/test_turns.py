@@ -74,6 +74,17 @@ class TestRate:
         assert [name for name, _ in queue.started] == [0, "other"]
         assert not queue.turns.crowded
 
+    async def test_it_is_crowded_until_the_last_who_waited_for_a_place_has_had_time_to_begin(self):
+        queue = Queue(max_in_flight=1)
+        first = queue.ask(1)
+        assert not queue.turns.crowded
+        queue.ask(2)
+        assert queue.turns.crowded
+        queue.turns.leave(first)
+        assert queue.turns.crowded
+        await queue.clock.advance(0.1)
+        assert not queue.turns.crowded
+
     async def test_a_rate_that_is_edited_holds_from_then_on(self):
         queue = Queue()
         for number in range(4):
