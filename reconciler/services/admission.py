@@ -175,7 +175,15 @@ class Admission:
     ) -> Run | None:
         """The claim of a slot; ``None`` where it is under way here, or was a moment ago."""
         run = claim_of(stored, slot, cause, self._owner, now, upstream=upstream, term=self._term() or 0)
-        return None if run.id in self._roster or run.id in self._recent else run
+        return None if run.id in self._roster or run.id in self._recent or self._is_under_way(stored, run) else run
+
+    def _is_under_way(self, stored: StoredJob, claim: Run) -> bool:
+        """Whether the same is under way already with the id that an older name of the job has given it."""
+        if not stored.job.derived_from:
+            return False
+        self.follow_renames()
+        wanted = (claim.slot, claim.cause, claim.upstream)
+        return any((one.run.slot, one.run.cause, one.run.upstream) == wanted for one in self._roster.of(stored.key))
 
     def _take(self, stored: StoredJob, due: Delayed, now: datetime, stop: Stop | None = None) -> Underway | None:
         """Decide what becomes of a slot and write its claim; ``None`` where it is under way already."""

@@ -9,19 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from reconciler.core.damage import unheard
-from reconciler.core.model import JobKey, RunQuery, StopKind, StoredJob
+from reconciler.core.model import Cause, JobKey, RunQuery, StopKind, StoredJob
 from reconciler.core.retention import look_back
 from reconciler.core.stops import Stoppages
 from reconciler.core.thaw import Thaw, owed, thaw_of
 from reconciler.ports import Clock, Store
+from reconciler.services.owing import MILLISECOND
 from reconciler.services.run import Runner
 
 # The mark does not wait for a run that is owed after a freeze: who led may have died on the way to it.
 _REACH = timedelta(minutes=1)
 _AT_ONCE = 200  # jobs looked at before others get their turn on the event loop
+_PAGE = 1000
 _MOST_SLOTS = 100  # of a job, newest first, that are looked at for one that was frozen
 
 log = logging.getLogger(__name__)
@@ -84,7 +87,9 @@ class Thaws:
             jobs = by_application[thaw.application]
             if self._looked_until is None:  # one that another process may have seen to long ago
                 jobs = [stored for stored in jobs if now - thaw.at <= stored.job.starting_deadline]
-            keys = [key for key in await self._owed(jobs, stoppages, thaw) if await self._was_frozen(key, thaw)]
+            made = await self._made(thaw)
+            due = [key for key in await self._owed(jobs, stoppages, thaw) if key not in made]
+            keys = [key for key in due if await self._was_frozen(key, thaw)]
             if keys:
                 log.info("%s is frozen no more: %d jobs catch up", thaw.application, len(keys))
                 self._runner.catch_up(thaw.at, keys)
@@ -95,6 +100,23 @@ class Thaws:
             found += owed(jobs[place : place + _AT_ONCE], stoppages, thaw)
             await asyncio.sleep(0)
         return found
+
+    async def _made(self, thaw: Thaw) -> Collection[JobKey]:
+        """The jobs whose run for a freeze is in the store: under the id of an older name, where one was renamed since."""
+        query = RunQuery(
+            application=thaw.application,
+            cause=Cause.CATCH_UP,
+            since=thaw.at,
+            until=thaw.at + MILLISECOND,
+            limit=_PAGE,
+        )
+        made: set[JobKey] = set()
+        while True:
+            page = await self._store.runs(query)
+            made.update(run.key for run in page)
+            if len(page) < _PAGE:
+                return made
+            query = replace(query, before=page[-1].id)
 
     async def _was_frozen(self, key: JobKey, thaw: Thaw) -> bool:
         """Whether a job's slots were frozen in deed, where the freeze is older than what this process knows.

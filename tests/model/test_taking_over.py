@@ -76,3 +76,16 @@ def test_it_is_caught_up_once_by_a_leader_that_lives(world):
     _until(world, CLOSED + 40 * SECOND)
     assert _caught_up(world) == [CLOSED]
     assert len([call for call in world.target.calls if call.run is None or call.run.cause is Cause.CATCH_UP]) == 1
+
+
+def test_nor_again_where_the_job_was_given_another_name_before_the_leader_died(world):
+    leader, _ = _start(world), _start(world)
+    _until(world, CLOSED + 10 * SECOND)
+    window = Window(application="shop", start=Declared(cron="0 * * * *"), duration=MINUTE)
+    declared = {FIXED: Declared(every=3600), "shop/b": Declared(every=7)}
+    world.source.commit(manifests(declared, {"window": (window, "latest")}, {"shop/b": "shop/a"}), declared)
+    _until(world, CLOSED + 20 * SECOND)
+    world.run(leader.kill())
+    _until(world, CLOSED + 50 * SECOND)
+    assert _caught_up(world) == [CLOSED]
+    assert "shop/a" not in {str(run.key) for run in world.store.stored_runs.values()}

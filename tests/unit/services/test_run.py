@@ -703,6 +703,16 @@ class TestRenamedJobs:
         await house.clock.advance(10)
         assert (await house.only()).key == self.NEW
 
+    async def test_what_is_asked_for_again_by_the_new_name_while_that_claim_waits_is_one_run(self):
+        house = House(stored_job(concurrency_policy="Allow"), script=[GOOD, GOOD])
+        house.store.away = True
+        house.runner.catch_up(START, [KEY])
+        house.rename(NAME, "billing/monthly", concurrency_policy="Allow")
+        house.runner.catch_up(START, [self.NEW])
+        house.store.away = False
+        await house.clock.advance(10)
+        assert (await house.only()).key == self.NEW
+
     async def test_a_run_of_the_old_name_counts_as_an_overlap(self):
         gate = Gate(GOOD)
         house = House(script=[gate])
