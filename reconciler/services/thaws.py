@@ -102,7 +102,7 @@ class Thaws:
         return found
 
     async def _made(self, thaw: Thaw) -> Collection[JobKey]:
-        """The jobs whose run for a freeze is in the store: under the id of an older name, where one was renamed since."""
+        """The jobs whose run for a freeze is in the store, if under the id of an older name."""
         query = RunQuery(
             application=thaw.application,
             cause=Cause.CATCH_UP,
