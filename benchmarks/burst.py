@@ -11,7 +11,7 @@ from benchmarks.fixtures import keys, write_manifests
 from benchmarks.processes import NotMeasuredError, reconciler, sleep_until, target
 from benchmarks.stores import SHOWN, SQLITE, chosen, store
 
-_ENOUGH = 6.0  # seconds after the slot: until then a machine that is not hopeless has made every call, and told it
+_ENOUGH = 10.0  # seconds after the slot: until then a machine that is not hopeless has made every call, and told it
 
 
 def measure(folder: Path) -> None:

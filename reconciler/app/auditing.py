@@ -20,9 +20,9 @@ from reconciler.core.records import first_id
 from reconciler.core.suggest import did_you_mean
 from reconciler.errors import NotFoundError, ScheduleError
 from reconciler.ports import Store
+from reconciler.services.pages import every_run
 
 _STRETCH = timedelta(days=1)
-_PAGE = 1000
 _LONGEST_CHAIN = timedelta(days=7)  # from the slot of a run to its end, at most
 _TICK = timedelta(milliseconds=1)  # instants are whole milliseconds
 
@@ -214,15 +214,8 @@ class _Auditing:
             return History(key, eras)
         return History(key, eras or [first_era(stored)], stored.job.jitter)
 
-    async def _runs(self, query: RunQuery, stretch: Span) -> AsyncIterator[Run]:
-        query = replace(query, since=stretch.after + _TICK, until=stretch.until + _TICK, limit=_PAGE)
-        while True:
-            page = await self._store.runs(query)
-            for run in page:
-                yield run
-            if len(page) < _PAGE:
-                return
-            query = replace(query, before=page[-1].id)
+    def _runs(self, query: RunQuery, stretch: Span) -> AsyncIterator[Run]:
+        return every_run(self._store, replace(query, since=stretch.after + _TICK, until=stretch.until + _TICK))
 
     async def _ends(self, history: History, stretch: Span) -> Sequence[Run]:
         """The ends of runs that may have started one of this job in a stretch."""

@@ -9,7 +9,7 @@ Forbidden here: which ends start what (``core.chains``), and what becomes of a s
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -19,6 +19,7 @@ from reconciler.core.model import Cause, JobKey, Outcome, Run, RunQuery, StoredJ
 from reconciler.core.runs import run_id
 from reconciler.errors import StoreError
 from reconciler.ports import Clock, Store
+from reconciler.services.pages import every_run
 from reconciler.services.run import ABANDONED
 
 BEAT = timedelta(seconds=2)
@@ -31,7 +32,6 @@ _LONGEST_LOOK_BACK = timedelta(days=31)
 _LONGEST_RUN = timedelta(days=7)
 _MOST_QUERIES = 50  # for one job each; for more jobs than that all runs are read
 _MOST_AWAITED = 100  # runs that are asked for one by one in one look
-_PAGE = 1000
 
 _LOOKED_AT = tuple(sorted({Outcome.RUNNING, *ENDINGS["completion"]}))
 
@@ -220,7 +220,7 @@ class Chains:
         query = replace(_query_of(keys), cause=Cause.AFTER, since=since)
         names: set[str] = set()
         pairs: set[tuple[JobKey, str]] = set()
-        async for run in self._read(query):
+        async for run in every_run(self._store, query):
             names.add(run.id)
             pairs.add((run.key, run.upstream))
         return names, pairs
@@ -243,7 +243,9 @@ class Chains:
             upstream = [current[key] for key in _followed(news) if key in current]
             reach = max((longest_run(one.job) for one in upstream), default=timedelta(0))
             earliest = max(begin, min(one.since for one in news))
-            async for run in self._read(replace(query, since=earliest - min(reach, _LONGEST_RUN), outcomes=_LOOKED_AT)):
+            async for run in every_run(
+                self._store, replace(query, since=earliest - min(reach, _LONGEST_RUN), outcomes=_LOOKED_AT)
+            ):
                 if run.finished_at is None or run.finished_at > begin:
                     self._take(run)
         self._looked_for |= {stored.key: stored.since for stored in news}
@@ -261,7 +263,7 @@ class Chains:
         """Look at what other processes have triggered: while this one leads, they make no other runs."""
         since = (self._looked_at or now) - _OVERLAP
         query = replace(_query_of(sorted(self._following())), cause=Cause.MANUAL, since=since)
-        async for run in self._read(query):
+        async for run in every_run(self._store, query):
             self._take(run)
         self._looked_at = now
         self._seen = {name: at for name, at in self._seen.items() if now - at < 2 * _OVERLAP}
@@ -273,16 +275,6 @@ class Chains:
                 self._awaited.discard(name)
             elif run.outcome is not Outcome.RUNNING:
                 self._take(run)
-
-    async def _read(self, query: RunQuery) -> AsyncIterator[Run]:
-        query = replace(query, limit=_PAGE)
-        while True:
-            page = await self._store.runs(query)
-            for run in page:
-                yield run
-            if len(page) < _PAGE:
-                return
-            query = replace(query, before=page[-1].id)
 
 
 def _followed(jobs: Iterable[StoredJob]) -> Sequence[JobKey]:

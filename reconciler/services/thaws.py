@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from reconciler.core.damage import unheard
@@ -19,12 +18,12 @@ from reconciler.core.stops import Stoppages
 from reconciler.core.thaw import Thaw, owed, thaw_of
 from reconciler.ports import Clock, Store
 from reconciler.services.owing import MILLISECOND
+from reconciler.services.pages import every_run
 from reconciler.services.run import Runner
 
 # The mark does not wait for a run that is owed after a freeze: who led may have died on the way to it.
 _REACH = timedelta(minutes=1)
 _AT_ONCE = 200  # jobs looked at before others get their turn on the event loop
-_PAGE = 1000
 _MOST_SLOTS = 100  # of a job, newest first, that are looked at for one that was frozen
 
 log = logging.getLogger(__name__)
@@ -102,21 +101,9 @@ class Thaws:
         return found
 
     async def _made(self, thaw: Thaw) -> Collection[JobKey]:
-        """The jobs whose run for a freeze is in the store, if under the id of an older name."""
-        query = RunQuery(
-            application=thaw.application,
-            cause=Cause.CATCH_UP,
-            since=thaw.at,
-            until=thaw.at + MILLISECOND,
-            limit=_PAGE,
-        )
-        made: set[JobKey] = set()
-        while True:
-            page = await self._store.runs(query)
-            made.update(run.key for run in page)
-            if len(page) < _PAGE:
-                return made
-            query = replace(query, before=page[-1].id)
+        """The jobs whose run for a freeze is in the store, be it under an id that an older name has given it."""
+        query = RunQuery(application=thaw.application, cause=Cause.CATCH_UP, since=thaw.at, until=thaw.at + MILLISECOND)
+        return {run.key async for run in every_run(self._store, query)}
 
     async def _was_frozen(self, key: JobKey, thaw: Thaw) -> bool:
         """Whether a job's slots were frozen in deed, where the freeze is older than what this process knows.

@@ -43,7 +43,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             _address(str(request.url)),
             headers=CIMultiDict([(name.decode("ascii"), value.decode()) for name, value in request.headers.raw]),
             data=content or None,
-            # It would only be added to a body; leaving it out takes time for every request.
+            # aiohttp adds it to bodies only; to name it beside every request would cost each of them time.
             skip_auto_headers=_NOT_ADDED if content else None,
             allow_redirects=False,
         )
